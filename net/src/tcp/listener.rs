@@ -1,0 +1,212 @@
+//! A TCP socket that accepts connections.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use smolkit_runtime::Async;
+
+use super::TcpStream;
+use crate::addr::AsyncToSocketAddrs;
+
+/// A TCP socket that accepts connections.
+///
+/// # Cancel safety
+///
+/// Dropping `accept` loses no connection: it stays in the kernel's queue.
+///
+/// # Examples
+///
+/// ```no_run
+/// use smolkit_net::TcpListener;
+/// # use smolkit_runtime as smolkit;
+///
+/// smolkit::block_on(async {
+///     let listener = TcpListener::bind("127.0.0.1:8080").await?;
+///     loop {
+///         let (stream, peer) = listener.accept().await?;
+///         println!("{peer} is there");
+///         drop(stream);
+///     }
+/// #   #[allow(unreachable_code)]
+/// #   std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct TcpListener {
+    inner: Arc<Async<std::net::TcpListener>>,
+}
+
+impl TcpListener {
+    /// Listens on the first of the addresses that can be had; port 0 lets the system choose. `SO_REUSEADDR` is set.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse`, `AddrNotAvailable`, `PermissionDenied` (ports below 1,024) and the others of `bind(2)`; those of the
+    /// look-up of a name. The message names the address that failed last.
+    pub async fn bind<A: AsyncToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
+        let mut last = None;
+        for addr in addr.to_addrs().await? {
+            match Async::<std::net::TcpListener>::bind(addr) {
+                Ok(listener) => return Ok(TcpListener::from(listener)),
+                Err(error) => {
+                    let message = format!("cannot listen on {addr}: {error}");
+                    last = Some(io::Error::new(error.kind(), message));
+                }
+            }
+        }
+        Err(last.unwrap_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidInput, "cannot listen: the name has no address")
+        }))
+    }
+
+    /// The address it listens on.
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockname(2)`.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.inner.get_ref().local_addr()
+    }
+
+    /// Waits for a connection.
+    ///
+    /// # Errors
+    ///
+    /// Those of `accept(2)`. Many concern one connection (`ConnectionAborted`) or pass by (EMFILE, ENFILE, ENOBUFS, ENOMEM): a server
+    /// goes on, after a pause where resources are short.
+    pub async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        let (stream, addr) = self.inner.read_with(accept).await?;
+        Ok((TcpStream::accepted(stream), addr))
+    }
+
+    /// [`accept`](TcpListener::accept) as a poll function, for one task at a time.
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        let (stream, addr) = ready!(self.inner.poll_read_with(cx, accept))?;
+        Poll::Ready(Ok((TcpStream::accepted(stream), addr)))
+    }
+
+    /// Connections as they come. The stream never ends.
+    pub fn incoming(&self) -> Incoming<'_> {
+        Incoming { listener: self }
+    }
+
+    /// The time to live of the packets it sends.
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockopt(2)`.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.inner.get_ref().ttl()
+    }
+
+    /// Sets the time to live of the packets it sends.
+    ///
+    /// # Errors
+    ///
+    /// Those of `setsockopt(2)`.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.inner.get_ref().set_ttl(ttl)
+    }
+}
+
+/// One `accept4`: the socket comes non-blocking, and no child inherits it.
+#[cfg(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly"
+))]
+fn accept(listener: &std::net::TcpListener) -> io::Result<(std::net::TcpStream, SocketAddr)> {
+    use rustix::net::{SocketFlags, acceptfrom_with};
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let (socket, addr) = acceptfrom_with(listener, flags)?;
+    let addr = addr.and_then(|addr| SocketAddr::try_from(addr).ok());
+    let stream = std::net::TcpStream::from(socket);
+    let addr = match addr {
+        Some(addr) => addr,
+        None => stream.peer_addr()?,
+    };
+    Ok((stream, addr))
+}
+
+#[cfg(not(any(
+    target_os = "linux",
+    target_os = "android",
+    target_os = "freebsd",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "dragonfly"
+)))]
+fn accept(listener: &std::net::TcpListener) -> io::Result<(std::net::TcpStream, SocketAddr)> {
+    let (stream, addr) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    Ok((stream, addr))
+}
+
+/// The connections of a [`TcpListener`].
+pub struct Incoming<'a> {
+    listener: &'a TcpListener,
+}
+
+impl Stream for Incoming<'_> {
+    type Item = io::Result<TcpStream>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.listener.poll_accept(cx).map(|result| Some(result.map(|(stream, _)| stream)))
+    }
+}
+
+impl fmt::Debug for Incoming<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Incoming({:?})", self.listener)
+    }
+}
+
+impl From<Async<std::net::TcpListener>> for TcpListener {
+    fn from(listener: Async<std::net::TcpListener>) -> TcpListener {
+        TcpListener { inner: Arc::new(listener) }
+    }
+}
+
+impl From<TcpListener> for Arc<Async<std::net::TcpListener>> {
+    fn from(listener: TcpListener) -> Self {
+        listener.inner
+    }
+}
+
+impl TryFrom<std::net::TcpListener> for TcpListener {
+    type Error = io::Error;
+
+    fn try_from(listener: std::net::TcpListener) -> io::Result<TcpListener> {
+        Ok(TcpListener::from(Async::new(listener)?))
+    }
+}
+
+impl TryFrom<OwnedFd> for TcpListener {
+    type Error = io::Error;
+
+    fn try_from(fd: OwnedFd) -> io::Result<TcpListener> {
+        TcpListener::try_from(std::net::TcpListener::from(fd))
+    }
+}
+
+impl AsFd for TcpListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
+    }
+}
+
+impl AsRawFd for TcpListener {
+    fn as_raw_fd(&self) -> RawFd {
+        self.inner.as_raw_fd()
+    }
+}

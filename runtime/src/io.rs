@@ -1,0 +1,575 @@
+//! `Async<T>`: any pollable file descriptor, made async.
+
+mod socket;
+
+use std::fmt;
+use std::future::Future;
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use rustix::io::Errno;
+
+use crate::reactor::source::{Source, Way};
+
+/// An async adapter for a type that is a file descriptor: a socket, a pipe, a timerfd...
+///
+/// The descriptor is put into non-blocking mode and registered, once, with the reactor of the thread that
+/// made the `Async` or first waited for it; readiness for both directions is remembered, so that an operation costs no more system calls
+/// than it has to.
+///
+/// It works on every executor. Regular files are refused by epoll: use a thread for those
+/// ([`unblock`](crate::unblock)).
+///
+/// # Cancel safety
+///
+/// All waits are cancel safe: nothing is read or written unless the call returns.
+///
+/// # Caveats
+///
+/// Do not do blocking I/O on [`get_ref`](Async::get_ref), and do not set the descriptor back to blocking mode.
+///
+/// # Examples
+///
+/// ```
+/// use std::net::{TcpListener, TcpStream};
+/// use smolkit_runtime::{Async, block_on};
+/// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+///
+/// block_on(async {
+///     let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0))?;
+///     let mut client = Async::<TcpStream>::connect(listener.get_ref().local_addr()?).await?;
+///     let (mut server, _) = listener.accept().await?;
+///     client.write_all(b"ping").await?;
+///     let mut buffer = [0; 4];
+///     server.read_exact(&mut buffer).await?;
+///     assert_eq!(&buffer, b"ping");
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+pub struct Async<T> {
+    source: Arc<Source>,
+    /// `None` only while `into_inner` takes it out.
+    io: Option<T>,
+}
+
+impl<T> Unpin for Async<T> {}
+
+impl<T: AsFd> Async<T> {
+    /// Makes `io` async: sets it to non-blocking mode and registers it.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied` (EPERM) for what cannot be polled, such as regular files and directories; `AlreadyExists` for a descriptor that is
+    /// registered already; and when the system is short of descriptors or memory.
+    pub fn new(io: T) -> io::Result<Async<T>> {
+        set_nonblocking(io.as_fd())?;
+        Async::new_nonblocking(io)
+    }
+
+    /// The same for what is in non-blocking mode already.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Async::new).
+    pub fn new_nonblocking(io: T) -> io::Result<Async<T>> {
+        let this = Async::new_unregistered(io);
+        this.source.register()?;
+        Ok(this)
+    }
+
+    /// The same for what is in non-blocking mode and known to be pollable: registered when it is first
+    /// waited for, with the reactor of the thread that does so.
+    ///
+    /// A new connection so ends up with the worker that serves it, not with the one that accepted it.
+    pub fn new_unregistered(io: T) -> Async<T> {
+        Async { source: Source::new(io.as_fd().as_raw_fd()), io: Some(io) }
+    }
+}
+
+impl<T> Async<T> {
+    /// The inner value.
+    pub fn get_ref(&self) -> &T {
+        self.io.as_ref().expect("only into_inner empties it, and consumes it")
+    }
+
+    /// The inner value.
+    ///
+    /// # Safety
+    ///
+    /// The file descriptor must not be closed or exchanged through it.
+    pub unsafe fn get_mut(&mut self) -> &mut T {
+        self.io.as_mut().expect("only into_inner empties it, and consumes it")
+    }
+
+    /// Gives the inner value back. It stays in non-blocking mode.
+    ///
+    /// # Errors
+    ///
+    /// None today; smol's signature.
+    pub fn into_inner(mut self) -> io::Result<T> {
+        self.source.deregister();
+        Ok(self.io.take().expect("only into_inner empties it, and consumes it"))
+    }
+
+    /// Waits until the descriptor is readable, as the kernel sees it now.
+    ///
+    /// For those who do their own system calls on [`get_ref`](Async::get_ref). It costs a system call to ask; [`read_with`](Async::read_with)
+    /// does not.
+    pub fn readable(&self) -> Readable<'_, T> {
+        Readable(Level::new(self, Way::Read))
+    }
+
+    /// Waits until the descriptor is writable, as the kernel sees it now.
+    pub fn writable(&self) -> Writable<'_, T> {
+        Writable(Level::new(self, Way::Write))
+    }
+
+    /// [`readable`](Async::readable) as a poll function: ready when an event has come since it last returned `Pending`.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.source.poll_level(cx, Way::Read)
+    }
+
+    /// [`writable`](Async::writable) as a poll function: ready when an event has come since it last returned `Pending`.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.source.poll_level(cx, Way::Write)
+    }
+
+    /// Calls `op` until it does not return `WouldBlock`, waiting for readability in between.
+    ///
+    /// `op` has to be one that reads: its `WouldBlock` is remembered as "nothing to read".
+    pub async fn read_with<R>(&self, op: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        self.with(Way::Read, op).await
+    }
+
+    /// Calls `op` until it does not return `WouldBlock`, waiting for writability in between.
+    pub async fn write_with<R>(&self, op: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        self.with(Way::Write, op).await
+    }
+
+    /// [`read_with`](Async::read_with) on a mutable value.
+    ///
+    /// # Safety
+    ///
+    /// As [`get_mut`](Async::get_mut).
+    pub async unsafe fn read_with_mut<R>(
+        &mut self,
+        op: impl FnMut(&mut T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.with_mut(Way::Read, op).await
+    }
+
+    /// [`write_with`](Async::write_with) on a mutable value.
+    ///
+    /// # Safety
+    ///
+    /// As [`get_mut`](Async::get_mut).
+    pub async unsafe fn write_with_mut<R>(
+        &mut self,
+        op: impl FnMut(&mut T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.with_mut(Way::Write, op).await
+    }
+
+    /// [`read_with`](Async::read_with) as a poll function, for one task at a time.
+    pub fn poll_read_with<R>(
+        &self,
+        cx: &mut Context<'_>,
+        mut op: impl FnMut(&T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        poll_with(&self.source, cx, Way::Read, || op(self.get_ref()), |_| false)
+    }
+
+    /// [`write_with`](Async::write_with) as a poll function, for one task at a time.
+    pub fn poll_write_with<R>(
+        &self,
+        cx: &mut Context<'_>,
+        mut op: impl FnMut(&T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        poll_with(&self.source, cx, Way::Write, || op(self.get_ref()), |_| false)
+    }
+
+    /// [`poll_read_with`](Async::poll_read_with) for stream sockets, where fewer bytes than `wanted` mean that there are no more:
+    /// the next call waits without trying.
+    pub fn poll_read_stream(
+        &self,
+        cx: &mut Context<'_>,
+        wanted: usize,
+        mut op: impl FnMut(&T) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        // Nothing read is the end, which stays readable.
+        let is_short = |&count: &usize| count != 0 && count < wanted;
+        poll_with(&self.source, cx, Way::Read, || op(self.get_ref()), is_short)
+    }
+
+    /// [`poll_write_with`](Async::poll_write_with) for stream sockets, where fewer bytes than `wanted` mean that the buffer is full:
+    /// the next call waits without trying.
+    pub fn poll_write_stream(
+        &self,
+        cx: &mut Context<'_>,
+        wanted: usize,
+        mut op: impl FnMut(&T) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let is_short = |&count: &usize| count < wanted;
+        poll_with(&self.source, cx, Way::Write, || op(self.get_ref()), is_short)
+    }
+
+    async fn with<R>(&self, way: Way, mut op: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        loop {
+            if let Some(result) = try_op(&self.source, way, || op(self.get_ref())) {
+                return result;
+            }
+            Waiting { source: &self.source, way, slot: None }.await?;
+        }
+    }
+
+    async fn with_mut<R>(
+        &mut self,
+        way: Way,
+        mut op: impl FnMut(&mut T) -> io::Result<R>,
+    ) -> io::Result<R> {
+        let Async { source, io } = self;
+        let io = io.as_mut().expect("only into_inner empties it, and consumes it");
+        loop {
+            if let Some(result) = try_op(source, way, || op(io)) {
+                return result;
+            }
+            Waiting { source, way, slot: None }.await?;
+        }
+    }
+}
+
+/// Calls `op` if it may succeed. `None`: it would block.
+fn try_op<R>(
+    source: &Source,
+    way: Way,
+    mut op: impl FnMut() -> io::Result<R>,
+) -> Option<io::Result<R>> {
+    let seen = source.seen();
+    if !source.is_ready(seen, way) {
+        return None;
+    }
+    loop {
+        match op() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                source.block(seen, way);
+                return None;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return Some(result),
+        }
+    }
+}
+
+fn poll_with<R>(
+    source: &Arc<Source>,
+    cx: &mut Context<'_>,
+    way: Way,
+    mut op: impl FnMut() -> io::Result<R>,
+    is_short: impl Fn(&R) -> bool,
+) -> Poll<io::Result<R>> {
+    loop {
+        let seen = source.seen();
+        match try_op(source, way, &mut op) {
+            Some(Ok(output)) => {
+                if is_short(&output) {
+                    source.drained(seen, way);
+                }
+                return Poll::Ready(Ok(output));
+            }
+            Some(Err(error)) => return Poll::Ready(Err(error)),
+            None => ready!(source.poll_ready(cx, way))?,
+        }
+    }
+}
+
+/// Waits until the next try is worth it.
+struct Waiting<'a> {
+    source: &'a Arc<Source>,
+    way: Way,
+    slot: Option<usize>,
+}
+
+impl Future for Waiting<'_> {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        this.source.poll_waiting(cx, this.way, &mut this.slot)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.source.leave(self.way, self.slot);
+    }
+}
+
+/// Waits for a fresh report of the kernel.
+struct Level<'a, T> {
+    io: &'a Async<T>,
+    way: Way,
+    armed: Option<usize>,
+    slot: Option<usize>,
+}
+
+impl<'a, T> Level<'a, T> {
+    fn new(io: &'a Async<T>, way: Way) -> Level<'a, T> {
+        Level { io, way, armed: None, slot: None }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.source.poll_level_waiting(cx, self.way, &mut self.armed, &mut self.slot)
+    }
+}
+
+impl<T> Drop for Level<'_, T> {
+    fn drop(&mut self) {
+        self.io.source.leave(self.way, self.slot);
+    }
+}
+
+/// The future that [`Async::readable`] returns.
+#[must_use = "futures do nothing unless you `.await` or poll them"]
+pub struct Readable<'a, T>(Level<'a, T>);
+
+/// The future that [`Async::writable`] returns.
+#[must_use = "futures do nothing unless you `.await` or poll them"]
+pub struct Writable<'a, T>(Level<'a, T>);
+
+impl<T> Future for Readable<'_, T> {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll(cx)
+    }
+}
+
+impl<T> Future for Writable<'_, T> {
+    type Output = io::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll(cx)
+    }
+}
+
+impl<T> fmt::Debug for Readable<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readable").finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Writable<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writable").finish_non_exhaustive()
+    }
+}
+
+impl<T> Drop for Async<T> {
+    fn drop(&mut self) {
+        if self.io.is_some() {
+            // Before the descriptor is closed: a duplicate would keep the registration alive in the kernel.
+            self.source.deregister();
+        }
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Async<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Async").field("io", &self.io).finish_non_exhaustive()
+    }
+}
+
+impl<T> AsRef<T> for Async<T> {
+    fn as_ref(&self) -> &T {
+        self.get_ref()
+    }
+}
+
+impl<T: AsFd> AsFd for Async<T> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.get_ref().as_fd()
+    }
+}
+
+impl<T: AsRawFd> AsRawFd for Async<T> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.get_ref().as_raw_fd()
+    }
+}
+
+impl<T: AsFd + From<OwnedFd>> TryFrom<OwnedFd> for Async<T> {
+    type Error = io::Error;
+
+    fn try_from(fd: OwnedFd) -> io::Result<Async<T>> {
+        Async::new(fd.into())
+    }
+}
+
+impl<T: Into<OwnedFd>> TryFrom<Async<T>> for OwnedFd {
+    type Error = io::Error;
+
+    fn try_from(io: Async<T>) -> io::Result<OwnedFd> {
+        io.into_inner().map(Into::into)
+    }
+}
+
+/// Types whose I/O traits never exchange the file descriptor.
+///
+/// `Async<T>` implements the async I/O traits for these only.
+///
+/// # Safety
+///
+/// `Read` and `Write`, called on a mutable reference, must not close the file descriptor or put another one in its place.
+pub unsafe trait IoSafe {}
+
+macro_rules! io_safe {
+    ($($(#[$note:meta])* $type:ty),* $(,)?) => {
+        $(
+            $(#[$note])*
+            // SAFETY: the type owns its descriptor for life, and reading and writing do not touch that ownership.
+            unsafe impl IoSafe for $type {}
+        )*
+    };
+}
+
+io_safe! {
+    std::fs::File, std::io::Stderr, std::io::Stdin, std::io::Stdout, std::io::StderrLock<'_>, std::io::StdinLock<'_>,
+    std::io::StdoutLock<'_>, std::net::TcpStream, std::process::ChildStdin, std::process::ChildStdout,
+    std::process::ChildStderr, std::os::unix::net::UnixStream,
+}
+
+// SAFETY: through a shared reference the descriptor cannot be exchanged.
+unsafe impl<T: ?Sized> IoSafe for &T {}
+// SAFETY: what the reference reaches is `IoSafe`.
+unsafe impl<T: IoSafe + ?Sized> IoSafe for &mut T {}
+// SAFETY: what the box holds is `IoSafe`.
+unsafe impl<T: IoSafe + ?Sized> IoSafe for Box<T> {}
+// SAFETY: what the reader wraps is `IoSafe`, and the buffer does not touch the descriptor.
+unsafe impl<T: IoSafe + Read> IoSafe for io::BufReader<T> {}
+// SAFETY: what the writer wraps is `IoSafe`, and the buffer does not touch the descriptor.
+unsafe impl<T: IoSafe + Write> IoSafe for io::BufWriter<T> {}
+// SAFETY: what the writer wraps is `IoSafe`, and the buffer does not touch the descriptor.
+unsafe impl<T: IoSafe + Write> IoSafe for io::LineWriter<T> {}
+
+impl<T> Async<T> {
+    fn poll_mut<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        way: Way,
+        mut op: impl FnMut(&mut T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        let Async { source, io } = self;
+        let io = io.as_mut().expect("only into_inner empties it, and consumes it");
+        poll_with(source, cx, way, || op(io), |_| false)
+    }
+}
+
+impl<T: IoSafe + Read> AsyncRead for Async<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_mut(cx, Way::Read, |io| io.read(buf))
+    }
+
+    fn poll_read_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_mut(cx, Way::Read, |io| io.read_vectored(bufs))
+    }
+}
+
+impl<T> AsyncRead for &Async<T>
+where
+    for<'a> &'a T: Read,
+{
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_read_with(cx, |mut io| io.read(buf))
+    }
+
+    fn poll_read_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_read_with(cx, |mut io| io.read_vectored(bufs))
+    }
+}
+
+impl<T: IoSafe + Write> AsyncWrite for Async<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_mut(cx, Way::Write, |io| io.write(buf))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_mut(cx, Way::Write, |io| io.write_vectored(bufs))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_mut(cx, Way::Write, |io| io.flush())
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
+    }
+}
+
+impl<T> AsyncWrite for &Async<T>
+where
+    for<'a> &'a T: Write,
+{
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_with(cx, |mut io| io.write(buf))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_with(cx, |mut io| io.write_vectored(bufs))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_write_with(cx, |mut io| io.flush())
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
+    }
+}
+
+fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = rustix::fs::fcntl_getfl(fd)?;
+    if flags.contains(rustix::fs::OFlags::NONBLOCK) {
+        return Ok(());
+    }
+    match rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::NONBLOCK) {
+        Err(Errno::INTR) => set_nonblocking(fd),
+        result => Ok(result?),
+    }
+}

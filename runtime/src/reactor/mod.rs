@@ -1,0 +1,271 @@
+//! The reactor: shards, each a poller with its sources and its timers.
+//!
+//! A shard is driven by one thread at a time (whoever holds `driver`). Every other thread may register,
+//! deregister and insert timers meanwhile.
+
+pub(crate) mod commons;
+pub(crate) mod park;
+pub(crate) mod readiness;
+pub(crate) mod source;
+pub(crate) mod timers;
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+
+use self::park::ParkState;
+use self::readiness::Ready;
+use self::source::Source;
+use self::timers::{TimerKey, TimerQueue};
+use crate::sync::{Mutex, lock};
+use crate::sys::{Events, Poller};
+
+/// One poller, its sources and its timers.
+pub(crate) struct Shard {
+    poller: Poller,
+    park: ParkState,
+    driver: Mutex<Driver>,
+    sources: Mutex<Sources>,
+    timers: Mutex<TimerQueue>,
+    /// Sources and timers together: a driver with none of them need not look.
+    load: AtomicUsize,
+    closed: AtomicBool,
+    /// Whether this is the shard of all threads that are no workers.
+    is_common: bool,
+}
+
+/// What only the driving thread touches.
+struct Driver {
+    events: Events,
+    batch: Vec<(Arc<Source>, Ready)>,
+}
+
+struct Sources {
+    slots: Slab<Slot>,
+    generation: usize,
+}
+
+struct Slot {
+    key: usize,
+    source: Arc<Source>,
+}
+
+impl Shard {
+    pub(crate) fn new(is_common: bool) -> io::Result<Arc<Shard>> {
+        Ok(Arc::new(Shard {
+            poller: Poller::new()?,
+            park: ParkState::new(),
+            driver: Mutex::new(Driver { events: Events::new(), batch: Vec::new() }),
+            sources: Mutex::new(Sources { slots: Slab::new(), generation: 0 }),
+            timers: Mutex::new(TimerQueue::default()),
+            load: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            is_common,
+        }))
+    }
+
+    pub(crate) fn is_common(&self) -> bool {
+        self.is_common
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// Whether there is nothing that a turn could find.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.load.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether a thread sleeps in this shard just now.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.park.is_parked()
+    }
+
+    /// Ends the present or the next turn. One system call at the most, and none while the driver is up.
+    pub(crate) fn notify(&self) {
+        if self.park.notify() {
+            self.poller.notify().expect("an eventfd of our own takes a write");
+        }
+    }
+
+    /// Waits for events up to `limit` (`None`: without one), and moves the wakers of all that is ready to `wakers`.
+    ///
+    /// False if another thread drives this shard; then nothing was done. The caller runs the wakers: never here,
+    /// under the lock.
+    pub(crate) fn turn(&self, limit: Option<Duration>, wakers: &mut Vec<Waker>) -> bool {
+        let Ok(mut driver) = self.driver.try_lock() else { return false };
+        let may_wait = limit != Some(Duration::ZERO) && self.park.begin();
+        let wait = if may_wait { self.wait_time(limit) } else { Some(Duration::ZERO) };
+        let waited = self.poller.wait(&mut driver.events, wait);
+        if may_wait || limit != Some(Duration::ZERO) {
+            self.park.end();
+        }
+        waited.expect("a poller of our own can be waited for");
+        self.dispatch(&mut driver, wakers);
+        self.fire_timers(wakers);
+        true
+    }
+
+    pub(crate) fn register(&self, source: &Arc<Source>, fd: BorrowedFd<'_>) -> io::Result<usize> {
+        let key = lock(&self.sources).insert(source)?;
+        self.load.fetch_add(1, Ordering::Relaxed);
+        // The event may come before this call returns: the source is in its slot already.
+        if let Err(error) = self.poller.register(fd, key) {
+            self.forget(key);
+            return Err(error);
+        }
+        Ok(key)
+    }
+
+    pub(crate) fn rearm(&self, fd: BorrowedFd<'_>, key: usize) -> io::Result<()> {
+        self.poller.rearm(fd, key)
+    }
+
+    pub(crate) fn deregister(&self, fd: BorrowedFd<'_>, key: usize) {
+        // Fails if the descriptor was closed behind our back; the kernel has forgotten it then, and so do we.
+        let _ = self.poller.deregister(fd);
+        self.forget(key);
+    }
+
+    pub(crate) fn insert_timer(&self, deadline: Instant, waker: Waker) -> TimerKey {
+        let mut timers = lock(&self.timers);
+        let is_first = timers.next_deadline().is_none_or(|first| deadline < first);
+        let key = timers.insert(deadline, waker);
+        drop(timers);
+        self.load.fetch_add(1, Ordering::Relaxed);
+        // The driver reads the first deadline after it has said that it parks: either it has seen this one,
+        // or we see it parked.
+        if is_first && self.park.is_parked() {
+            self.notify();
+        }
+        key
+    }
+
+    /// Sets the waker of a timer; false if the timer has fired.
+    pub(crate) fn update_timer(&self, key: TimerKey, waker: &Waker) -> bool {
+        let mut timers = lock(&self.timers);
+        let Some(stored) = timers.waker_mut(key) else { return false };
+        if stored.will_wake(waker) {
+            return true;
+        }
+        drop(timers);
+        // Cloning and dropping a waker is foreign code: not under the lock.
+        let mut fresh = waker.clone();
+        let mut timers = lock(&self.timers);
+        let Some(stored) = timers.waker_mut(key) else { return false };
+        std::mem::swap(stored, &mut fresh);
+        drop(timers);
+        drop(fresh);
+        true
+    }
+
+    /// Takes a timer out; gives its waker back if it has not fired.
+    pub(crate) fn remove_timer(&self, key: TimerKey) -> Option<Waker> {
+        let waker = lock(&self.timers).remove(key)?;
+        self.load.fetch_sub(1, Ordering::Relaxed);
+        Some(waker)
+    }
+
+    /// Nobody will drive this shard again: all who wait are woken, and find another.
+    pub(crate) fn close(&self) {
+        let sources = {
+            let mut sources = lock(&self.sources);
+            self.closed.store(true, Ordering::SeqCst);
+            std::mem::take(&mut sources.slots)
+        };
+        let mut wakers = lock(&self.timers).drain();
+        for (_, slot) in sources {
+            slot.source.orphan(&mut wakers);
+        }
+        self.load.store(0, Ordering::Relaxed);
+        wake_all(&mut wakers);
+    }
+
+    fn wait_time(&self, limit: Option<Duration>) -> Option<Duration> {
+        let Some(deadline) = lock(&self.timers).next_deadline() else { return limit };
+        let until = deadline.saturating_duration_since(Instant::now());
+        Some(limit.map_or(until, |limit| limit.min(until)))
+    }
+
+    fn dispatch(&self, driver: &mut Driver, wakers: &mut Vec<Waker>) {
+        let Driver { events, batch } = driver;
+        let sources = lock(&self.sources);
+        for (key, ready) in events.iter() {
+            // A slot that was re-used since the event was fetched has another key.
+            if let Some(slot) = sources.slots.get(index(key)).filter(|slot| slot.key == key) {
+                batch.push((slot.source.clone(), ready));
+            }
+        }
+        drop(sources);
+        for (source, ready) in batch.drain(..) {
+            source.deliver(ready, wakers);
+        }
+    }
+
+    fn fire_timers(&self, wakers: &mut Vec<Waker>) {
+        let mut timers = lock(&self.timers);
+        if timers.len() == 0 {
+            return;
+        }
+        let before = wakers.len();
+        timers.fire(Instant::now(), wakers);
+        self.load.fetch_sub(wakers.len() - before, Ordering::Relaxed);
+    }
+
+    fn forget(&self, key: usize) {
+        let removed = lock(&self.sources).remove(key);
+        if removed.is_some() {
+            self.load.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Sources {
+    fn insert(&mut self, source: &Arc<Source>) -> io::Result<usize> {
+        self.generation = self.generation.wrapping_add(1) & (usize::MAX >> INDEX_BITS);
+        let entry = self.slots.vacant_entry();
+        // The highest index stays free: with it, a key could equal the pollers' own.
+        if entry.key() >= INDEX_MASK {
+            return Err(io::Error::new(
+                io::ErrorKind::OutOfMemory,
+                format!("cannot register a source: {INDEX_MASK} are registered already"),
+            ));
+        }
+        let key = (self.generation << INDEX_BITS) | entry.key();
+        entry.insert(Slot { key, source: source.clone() });
+        Ok(key)
+    }
+
+    fn remove(&mut self, key: usize) -> Option<Arc<Source>> {
+        self.slots.get(index(key)).filter(|slot| slot.key == key)?;
+        Some(self.slots.remove(index(key)).source)
+    }
+}
+
+/// A key is a generation above a slot's index.
+const INDEX_BITS: u32 = usize::BITS / 2;
+const INDEX_MASK: usize = usize::MAX >> INDEX_BITS;
+
+fn index(key: usize) -> usize {
+    key & INDEX_MASK
+}
+
+/// Wakes all of them, even if some panic; the first panic goes on when all are woken.
+pub(crate) fn wake_all(wakers: &mut Vec<Waker>) {
+    let mut panic = None;
+    for waker in wakers.drain(..) {
+        if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| waker.wake())) {
+            panic.get_or_insert(payload);
+        }
+    }
+    if let Some(payload) = panic {
+        panic::resume_unwind(payload);
+    }
+}
