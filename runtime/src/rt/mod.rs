@@ -109,7 +109,10 @@ impl Runtime {
     /// `None`: no deadline.
     fn shutdown(&self, deadline: Option<Instant>) {
         let inner = &self.handle.0;
-        inner.is_stopping.store(true, Ordering::SeqCst);
+        if inner.is_stopping.swap(true, Ordering::SeqCst) {
+            // `shutdown_timeout` has done it, and was told how long to wait.
+            return;
+        }
         inner.shards.iter().for_each(|shard| shard.notify());
         let mut threads = std::mem::take(&mut *lock(&self.threads));
         // A task that drops its own runtime runs on a worker, which can wait neither for itself nor for that task.

@@ -1,0 +1,41 @@
+//! loom models of the runtime's lock-free protocols.
+//!
+//! The files below are the runtime's own, compiled against loom's atomics and locks in place of the standard library's: `sync` here is
+//! the twin of the runtime's `sync.rs`. loom then runs each model in every order of steps that the memory model allows, within
+//! the bound on preemptions that the model names.
+
+#![cfg(test)]
+#![allow(dead_code)]
+
+mod sync {
+    pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
+    pub(crate) use loom::sync::{Mutex, MutexGuard};
+
+    /// Small enough that models overflow it and wrap around.
+    pub(crate) const QUEUE_CAPACITY: usize = 4;
+
+    pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+        mutex.lock().expect("no model panics under a lock")
+    }
+}
+
+#[path = "../../src/executor/queue.rs"]
+mod queue;
+
+#[path = "../../src/executor/sleepers.rs"]
+mod sleepers;
+
+#[path = "../../src/reactor/park.rs"]
+mod park;
+
+#[path = "../../src/reactor/readiness.rs"]
+mod readiness;
+
+mod tests;
+
+/// Explores a model with at most `preemptions` involuntary switches between threads.
+fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(model);
+}

@@ -1,0 +1,143 @@
+//! Goal: dropping an executor races with nothing: no use after free, no task left behind (FAULTS R2, R3).
+//! Method: a waker is called, cloned and dropped on another thread while the executor is dropped; the memory checkers run this file.
+
+mod support;
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::sync::{Arc, Barrier};
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+use smolkit_runtime::{Executor, LocalExecutor};
+use support::{rounds, within};
+
+struct CountDrop(Arc<AtomicUsize>);
+
+impl Drop for CountDrop {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn a_wake_races_with_the_drop() {
+    within(Duration::from_secs(1_000), || {
+        let count = rounds(5_000, 200_000);
+        let drops = Arc::new(AtomicUsize::new(0));
+        let barrier = Arc::new(Barrier::new(2));
+        let (sender, receiver) = mpsc::channel::<std::task::Waker>();
+        let waking = {
+            let barrier = barrier.clone();
+            thread::spawn(move || {
+                for waker in receiver {
+                    barrier.wait();
+                    waker.wake_by_ref();
+                    waker.clone().wake();
+                }
+            })
+        };
+        for _ in 0..count {
+            let executor = Executor::new();
+            let guard = CountDrop(drops.clone());
+            let sender = sender.clone();
+            executor
+                .spawn(poll_fn(move |cx| {
+                    let _ = &guard;
+                    sender.send(cx.waker().clone()).unwrap();
+                    Poll::<()>::Pending
+                }))
+                .detach();
+            assert!(executor.try_tick());
+            barrier.wait();
+            drop(executor);
+        }
+        drop(sender);
+        waking.join().unwrap();
+        assert_eq!(
+            drops.load(Ordering::SeqCst),
+            count,
+            "every future was dropped with its executor"
+        );
+    });
+}
+
+#[test]
+fn wakers_outlive_the_executor() {
+    let executor = Executor::new();
+    let (sender, receiver) = mpsc::channel();
+    let task = executor.spawn(poll_fn(move |cx| {
+        sender.send(cx.waker().clone()).unwrap();
+        Poll::<()>::Pending
+    }));
+    assert!(executor.try_tick());
+    task.detach();
+    let waker = receiver.recv().unwrap();
+    drop(executor);
+    let threads: Vec<_> = (0..2)
+        .map(|_| {
+            let waker = waker.clone();
+            thread::spawn(move || {
+                for _ in 0..rounds(10_000, 1_000_000) {
+                    waker.clone().wake();
+                    waker.wake_by_ref();
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+#[test]
+fn a_local_task_is_dropped_at_home() {
+    // FAULTS R4: its handle is cancelled on another thread.
+    struct AtHome(thread::ThreadId);
+    impl Drop for AtHome {
+        fn drop(&mut self) {
+            assert_eq!(thread::current().id(), self.0);
+        }
+    }
+    let executor = LocalExecutor::new();
+    let guard = AtHome(thread::current().id());
+    let task = executor.spawn(async move {
+        let _guard = guard;
+        std::future::pending::<()>().await;
+    });
+    executor.try_tick();
+    thread::spawn(move || drop(task)).join().unwrap();
+    while executor.try_tick() {}
+    assert!(executor.is_empty());
+}
+
+#[test]
+fn destructors_that_wake_and_spawn() {
+    // FAULTS R6: the destructor of each task wakes its neighbour and spawns another one.
+    within(Duration::from_secs(10), || {
+        struct Respawn(Arc<Executor<'static>>, u32);
+        impl Drop for Respawn {
+            fn drop(&mut self) {
+                if self.1 > 0 {
+                    let next = Respawn(self.0.clone(), self.1 - 1);
+                    self.0
+                        .spawn(async move {
+                            let _next = next;
+                            std::future::pending::<()>().await;
+                        })
+                        .detach();
+                }
+            }
+        }
+        let executor: &'static Executor<'static> = Box::leak(Box::new(Executor::new()));
+        let runtime = smolkit_runtime::Runtime::builder().workers(2).build().unwrap();
+        let guard = Respawn(Arc::new(Executor::new()), 3);
+        runtime
+            .spawn(async move {
+                let _guard = guard;
+                executor.run(std::future::pending::<()>()).await;
+            })
+            .detach();
+        drop(runtime);
+    });
+}

@@ -1,0 +1,250 @@
+//! Goal: readiness is neither lost, nor invented, nor leaked (FAULTS E1, E2, E3, E4, E7, E9, E11).
+//! Method: sockets and pipes closed, duplicated, half read and refused, on real pollers.
+
+mod support;
+
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use smolkit_runtime::{Async, Runtime, Timer, block_on, spawn};
+use support::{rounds, within};
+
+/// E1: a descriptor's number is used again while an event for the old one is pending.
+#[test]
+fn numbers_that_are_used_again() {
+    within(Duration::from_secs(3_000), || {
+        let runtime = Runtime::builder().workers(2).build().unwrap();
+        let tasks: Vec<_> = (0..4u8)
+            .map(|lane| {
+                runtime.spawn(async move {
+                    for round in 0..rounds(5_000, 250_000) {
+                        let (old, mut peer) = Async::<UnixStream>::pair().unwrap();
+                        assert!(future::poll_once(old.readable()).await.is_none());
+                        peer.write_all(b"X").await.unwrap();
+                        // The event is on its way, or in a batch already.
+                        drop((old, peer));
+                        let (mut new, mut peer) = Async::<UnixStream>::pair().unwrap();
+                        let mut byte = [0];
+                        let early = future::poll_once(new.read(&mut byte)).await;
+                        assert!(early.is_none(), "lane {lane} round {round}: {early:?}, {byte:?}");
+                        peer.write_all(&[lane]).await.unwrap();
+                        new.read_exact(&mut byte).await.unwrap();
+                        assert_eq!(byte, [lane], "round {round}");
+                    }
+                })
+            })
+            .collect();
+        block_on(async {
+            for task in tasks {
+                task.await;
+            }
+        });
+    });
+}
+
+/// E2: a duplicate would keep the registration alive, and its events coming.
+#[test]
+fn a_duplicate_survives_its_original() {
+    within(Duration::from_secs(10), || {
+        let (one, mut other) = UnixStream::pair().unwrap();
+        let mut duplicate = one.try_clone().unwrap();
+        block_on(async {
+            let original = Async::new(one).unwrap();
+            assert!(future::poll_once(original.readable()).await.is_none());
+            drop(original);
+            other.write_all(b"x").unwrap();
+            // Were it still registered, its number would wake us for ever.
+            Timer::after(Duration::from_millis(5)).await;
+        });
+        let mut byte = [0];
+        duplicate.read_exact(&mut byte).unwrap();
+        assert_eq!(&byte, b"x");
+    });
+}
+
+/// E3: somebody closes the descriptor behind our back.
+#[test]
+fn closed_behind_our_back() {
+    let (one, _other) = Async::<UnixStream>::pair().unwrap();
+    let number = one.as_raw_fd();
+    let (mut file, _keep) = UnixStream::pair().unwrap();
+    // As dup2 does it: the number now means another socket, which was never registered.
+    // SAFETY: the number is owned by `one`, which goes on owning it.
+    let mut target = std::mem::ManuallyDrop::new(unsafe {
+        <OwnedFd as std::os::fd::FromRawFd>::from_raw_fd(number)
+    });
+    rustix::io::dup2(file.as_fd(), &mut target).unwrap();
+    drop(one);
+    file.flush().unwrap();
+    let (again, _peer) = Async::<UnixStream>::pair().unwrap();
+    block_on(async { assert!(future::poll_once(again.readable()).await.is_none()) });
+}
+
+/// E4: what epoll refuses leaves nothing behind.
+#[cfg(target_os = "linux")]
+#[test]
+fn refused_registrations_leave_nothing() {
+    let file = std::fs::File::open("Cargo.toml").unwrap();
+    let refused = |count| {
+        for _ in 0..count {
+            let error = Async::new(file.as_fd()).expect_err("epoll takes no regular files");
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+        }
+    };
+    refused(1_000);
+    let before = allocated_kib();
+    refused(100_000);
+    assert!(allocated_kib() < before + 4_096, "{before} KiB before, {} after", allocated_kib());
+}
+
+#[cfg(target_os = "linux")]
+fn allocated_kib() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmData:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// E7: one byte of many is read; the rest must still wake.
+#[test]
+fn a_partial_read_keeps_the_edge() {
+    within(Duration::from_secs(10), || {
+        block_on(async {
+            let (mut one, mut other) = Async::<UnixStream>::pair().unwrap();
+            let sender = spawn(async move {
+                other.write_all(&vec![1; 1024 * 1024]).await.unwrap();
+            });
+            let mut total = 0;
+            let mut byte = [0];
+            one.read_exact(&mut byte).await.unwrap();
+            total += 1;
+            // A bare wait must report what is still there, though no new event comes.
+            one.readable().await.unwrap();
+            one.readable().await.unwrap();
+            future::poll_fn(|cx| one.poll_readable(cx)).await.unwrap();
+            future::poll_fn(|cx| one.poll_readable(cx)).await.unwrap();
+            let mut buffer = [0; 1_000];
+            while total < 1024 * 1024 {
+                total += one.read(&mut buffer).await.unwrap();
+            }
+            sender.await;
+            assert!(
+                future::poll_once(one.readable()).await.is_some_and(|end| end.is_ok()) || {
+                    // The hang-up may still be on its way.
+                    one.readable().await.is_ok()
+                }
+            );
+            assert_eq!(one.read(&mut buffer).await.unwrap(), 0);
+        });
+    });
+}
+
+/// A caller of `readable` that reads by itself does not spin when there is nothing.
+#[test]
+fn a_bare_wait_waits() {
+    block_on(async {
+        let (one, mut other) = Async::<UnixStream>::pair().unwrap();
+        other.write_all(b"x").await.unwrap();
+        one.readable().await.unwrap();
+        one.get_ref().read_exact(&mut [0]).unwrap();
+        assert!(future::poll_once(one.readable()).await.is_none());
+        let mut late = one.readable();
+        assert!(future::poll_once(&mut late).await.is_none());
+        other.write_all(b"y").await.unwrap();
+        late.await.unwrap();
+    });
+}
+
+/// E9: hang-ups and errors are readiness.
+#[test]
+fn hang_ups_and_errors_are_readiness() {
+    within(Duration::from_secs(10), || {
+        block_on(async {
+            let (mut one, other) = Async::<UnixStream>::pair().unwrap();
+            assert!(future::poll_once(one.read(&mut [0])).await.is_none());
+            drop(other);
+            assert_eq!(one.read(&mut [0]).await.unwrap(), 0);
+            assert_eq!(one.write(b"x").await.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+
+            // A reset: close with unread bytes.
+            let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
+            let addr = listener.get_ref().local_addr().unwrap();
+            let mut client = Async::<TcpStream>::connect(addr).await.unwrap();
+            let (server, _) = listener.accept().await.unwrap();
+            client.write_all(b"unread").await.unwrap();
+            server.readable().await.unwrap();
+            drop(server);
+            let error = client.read(&mut [0]).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+
+            // Nobody listens.
+            drop(listener);
+            let error = Async::<TcpStream>::connect(addr).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        });
+    });
+}
+
+/// E11: several wait for the same direction of the same socket.
+#[test]
+fn two_waiters_for_one_direction() {
+    within(Duration::from_secs(10), || {
+        let runtime = Runtime::builder().workers(2).build().unwrap();
+        for _ in 0..200 {
+            let (one, mut other) = Async::<UnixStream>::pair().unwrap();
+            let one = std::sync::Arc::new(one);
+            let readers: Vec<_> = (0..8)
+                .map(|i| {
+                    let one = one.clone();
+                    runtime.spawn(async move {
+                        let mut byte = [0];
+                        match i % 3 {
+                            0 => one.read_with(|mut io| io.read(&mut byte)).await.unwrap(),
+                            1 => (&*one).read(&mut byte).await.unwrap(),
+                            _ => loop {
+                                one.readable().await.unwrap();
+                                match one.get_ref().read(&mut byte) {
+                                    Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                                    result => break result.unwrap(),
+                                }
+                            },
+                        }
+                    })
+                })
+                .collect();
+            block_on(async {
+                for _ in 0..readers.len() {
+                    other.write_all(b"x").await.unwrap();
+                    future::yield_now().await;
+                }
+                for reader in readers {
+                    assert_eq!(reader.await, 1);
+                }
+            });
+        }
+    });
+}
+
+/// A source outlives the runtime that watched it, and finds another.
+#[test]
+fn a_source_outlives_its_runtime() {
+    within(Duration::from_secs(10), || {
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        let (mut one, mut other) = block_on(runtime.spawn(async {
+            let (mut one, other) = Async::<UnixStream>::pair().unwrap();
+            assert!(future::poll_once(one.read(&mut [0])).await.is_none());
+            (one, other)
+        }));
+        let reader = std::thread::spawn(move || {
+            let mut byte = [0];
+            block_on(one.read_exact(&mut byte)).unwrap();
+            byte
+        });
+        drop(runtime);
+        block_on(other.write_all(b"z")).unwrap();
+        assert_eq!(&reader.join().unwrap(), b"z");
+    });
+}
