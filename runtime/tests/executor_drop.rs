@@ -6,7 +6,7 @@ mod support;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, Mutex};
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
@@ -112,32 +112,34 @@ fn a_local_task_is_dropped_at_home() {
 }
 
 #[test]
-fn destructors_that_wake_and_spawn() {
-    // FAULTS R6: the destructor of each task wakes its neighbour and spawns another one.
-    within(Duration::from_secs(10), || {
-        struct Respawn(Arc<Executor<'static>>, u32);
-        impl Drop for Respawn {
-            fn drop(&mut self) {
-                if self.1 > 0 {
-                    let next = Respawn(self.0.clone(), self.1 - 1);
-                    self.0
-                        .spawn(async move {
-                            let _next = next;
-                            std::future::pending::<()>().await;
-                        })
-                        .detach();
-                }
-            }
+fn destructors_that_wake_their_siblings() {
+    // FAULTS R6: each of a hundred tasks wakes all the others when it is dropped.
+    struct WakeAll(Arc<Mutex<Vec<std::task::Waker>>>);
+    impl Drop for WakeAll {
+        fn drop(&mut self) {
+            let wakers = self.0.lock().unwrap().clone();
+            wakers.into_iter().for_each(std::task::Waker::wake);
         }
-        let executor: &'static Executor<'static> = Box::leak(Box::new(Executor::new()));
+    }
+    within(Duration::from_secs(10), || {
         let runtime = smolkit_runtime::Runtime::builder().workers(2).build().unwrap();
-        let guard = Respawn(Arc::new(Executor::new()), 3);
-        runtime
-            .spawn(async move {
-                let _guard = guard;
-                executor.run(std::future::pending::<()>()).await;
-            })
-            .detach();
+        let wakers = Arc::new(Mutex::new(Vec::new()));
+        let (started, all_started) = mpsc::channel();
+        for _ in 0..100 {
+            let (guard, started) = (WakeAll(wakers.clone()), started.clone());
+            let mut is_first = true;
+            runtime
+                .spawn(poll_fn(move |cx| {
+                    if std::mem::take(&mut is_first) {
+                        guard.0.lock().unwrap().push(cx.waker().clone());
+                        started.send(()).unwrap();
+                    }
+                    Poll::<()>::Pending
+                }))
+                .detach();
+        }
+        (0..100).for_each(|_| all_started.recv().unwrap());
         drop(runtime);
+        wakers.lock().unwrap().clear();
     });
 }
