@@ -1,0 +1,194 @@
+//! Goal: TCP on any executor, with the results that the documentation names (FAULTS E6, E8, E15).
+//! Method: real sockets on loopback, driven by our runtime and by a foreign executor.
+
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt, future};
+use smolkit_net::{TcpListener, TcpStream, resolve};
+use smolkit_runtime::{Runtime, block_on, spawn};
+
+/// Fails if `f` takes longer than `seconds`.
+fn within<T: Send + 'static>(seconds: u64, f: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = mpsc::channel();
+    let thread = thread::spawn(move || sender.send(f()));
+    match receiver.recv_timeout(Duration::from_secs(seconds)) {
+        Ok(output) => output,
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("not finished after {seconds} s"),
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            std::panic::resume_unwind(thread.join().expect_err("it has sent nothing"))
+        }
+    }
+}
+
+async fn echo_once() -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let mut client = TcpStream::connect(listener.local_addr()?).await?;
+    let (mut server, peer) = listener.accept().await?;
+    assert_eq!(peer, client.local_addr()?);
+    client.set_nodelay(true)?;
+    assert!(client.nodelay()?);
+    client.write_all(b"ping").await?;
+    let mut buffer = [0; 4];
+    assert_eq!(server.peek(&mut buffer).await?, 4);
+    server.read_exact(&mut buffer).await?;
+    assert_eq!(&buffer, b"ping");
+    // Half-close: the end is read, and the other direction still works.
+    client.close().await?;
+    assert_eq!(server.read(&mut buffer).await?, 0);
+    server.write_all(b"pong").await?;
+    client.read_exact(&mut buffer).await?;
+    assert_eq!(&buffer, b"pong");
+    Ok(())
+}
+
+#[test]
+fn on_our_own_block_on() {
+    within(10, || block_on(echo_once()).unwrap());
+}
+
+#[test]
+fn on_a_worker() {
+    within(10, || {
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        block_on(runtime.spawn(echo_once())).unwrap();
+    });
+}
+
+#[test]
+fn on_a_foreign_executor() {
+    within(10, || futures_executor::block_on(echo_once()).unwrap());
+}
+
+#[test]
+fn errors_name_what_was_tried() {
+    within(10, || {
+        block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let addr = listener.local_addr().unwrap();
+            let error = TcpListener::bind(addr).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+            assert!(error.to_string().contains(&addr.to_string()), "{error}");
+            drop(listener);
+            let error = TcpStream::connect(addr).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+            assert!(error.to_string().contains(&addr.to_string()), "{error}");
+            let error = resolve("no port").await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+            let none: &[SocketAddr] = &[];
+            let error = TcpStream::connect(none).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        });
+    });
+}
+
+#[test]
+fn addresses_go_there_and_back() {
+    within(10, || {
+        block_on(async {
+            let v6 = SocketAddrV6::new(Ipv6Addr::LOCALHOST, 0, 0, 0);
+            let Ok(listener) = TcpListener::bind(v6).await else {
+                // A machine without IPv6: the IPv4 tests say what there is to say.
+                return;
+            };
+            let addr = listener.local_addr().unwrap();
+            let (client, server) =
+                future::try_zip(TcpStream::connect(addr), listener.accept()).await.unwrap();
+            assert_eq!(client.local_addr().unwrap(), server.1);
+            assert!(server.1.is_ipv6());
+        });
+        assert!(!block_on(resolve(("localhost", 80))).unwrap().is_empty());
+    });
+}
+
+#[test]
+fn many_connections_at_once() {
+    within(60, || {
+        const CONNECTIONS: usize = 400;
+        let runtime = Runtime::builder().workers(2).build().unwrap();
+        let listener = block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let addr = listener.local_addr().unwrap();
+        runtime
+            .spawn(async move {
+                let mut incoming = listener.incoming();
+                while let Some(stream) = incoming.next().await {
+                    let mut stream = stream.unwrap();
+                    spawn(async move {
+                        let mut buffer = [0; 256];
+                        while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+                            stream.write_all(&buffer[..count]).await.unwrap();
+                        }
+                    })
+                    .detach();
+                }
+            })
+            .detach();
+        let clients: Vec<_> = (0..CONNECTIONS)
+            .map(|i| {
+                runtime.spawn(async move {
+                    let mut stream = TcpStream::connect(addr).await.unwrap();
+                    for round in 0..20 {
+                        let message = format!("{i}/{round}");
+                        stream.write_all(message.as_bytes()).await.unwrap();
+                        let mut answer = vec![0; message.len()];
+                        stream.read_exact(&mut answer).await.unwrap();
+                        assert_eq!(answer, message.as_bytes());
+                    }
+                })
+            })
+            .collect();
+        block_on(async {
+            for client in clients {
+                client.await;
+            }
+        });
+    });
+}
+
+#[test]
+fn a_large_transfer_meets_full_buffers() {
+    within(60, || {
+        block_on(async {
+            const BYTES: usize = 8 * 1024 * 1024;
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (mut server, _) = listener.accept().await.unwrap();
+            let data: Vec<u8> = (0..BYTES).map(|i| (i % 251) as u8).collect();
+            let expected = data.clone();
+            let sender = spawn(async move {
+                client.write_all(&data).await.unwrap();
+                client.close().await.unwrap();
+            });
+            let mut received = Vec::new();
+            server.read_to_end(&mut received).await.unwrap();
+            assert!(received == expected);
+            sender.await;
+        });
+    });
+}
+
+#[test]
+fn one_reads_while_another_writes() {
+    within(20, || {
+        block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (server, _) = listener.accept().await.unwrap();
+            let echo = spawn(async move { futures_lite::io::copy(server.clone(), server).await });
+            let mut writing = client.clone();
+            let writer = spawn(async move {
+                writing.write_all(&vec![7; 1024 * 1024]).await.unwrap();
+                writing.close().await.unwrap();
+            });
+            let mut reading = client;
+            let mut back = Vec::new();
+            reading.read_to_end(&mut back).await.unwrap();
+            writer.await;
+            assert_eq!(back.len(), 1024 * 1024);
+            assert_eq!(echo.await.unwrap(), 1024 * 1024);
+        });
+    });
+}
