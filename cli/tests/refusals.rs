@@ -79,6 +79,7 @@ fn bad_command_lines() {
         (&["new", "hello", "--run", "--dry-run"], "--run"),
         (&["new", "hello", "--path", ""], "--path"),
         (&["new", "hello", "--path", "missing/hello"], "missing does not exist; create it first"),
+        (&["new", "hello", "--path", "a\nb/c"], r"a\nb does not exist"),
     ] {
         refused_and_nothing_written(arguments, USAGE, &[hint]);
     }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::{Parser, ValueEnum};
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 /// An HTTP service that keeps notes in memory.
 #[derive(Debug, Parser)]
@@ -13,8 +13,8 @@ pub struct Config {
     #[arg(long, env, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
 
-    /// What to log: a level, or levels by module such as `info,smolkit=debug`
-    #[arg(long, env, value_name = "LEVEL", default_value = "info")]
+    /// What to log: a level, or levels by module such as `debug,h2=warn`
+    #[arg(long, env, value_name = "LEVEL", default_value = "info", value_parser = levels)]
     pub log_level: Targets,
 
     /// How to log
@@ -48,6 +48,19 @@ pub enum LogFormat {
     Json,
 }
 
+/// Parses `info` or `debug,h2=warn`. A word alone would also pass as the name of a module.
+fn levels(text: &str) -> Result<Targets, String> {
+    let wrong = |part: &&str| !part.contains('=') && part.parse::<LevelFilter>().is_err();
+    match text.split(',').find(wrong) {
+        Some(word) => Err(format!(
+            "{word:?} is not off, error, warn, info, debug or trace"
+        )),
+        None => text
+            .parse()
+            .map_err(|error| format!("expected MODULE=LEVEL: {error}")),
+    }
+}
+
 /// Parses `500ms`, `10s` or `2m`.
 fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -76,6 +89,14 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Config::command().debug_assert();
+    }
+
+    #[test]
+    fn levels_are_for_all_or_by_module() {
+        assert!(levels("info").is_ok());
+        assert!(levels("debug,h2=warn").is_ok());
+        assert!(levels("loud").is_err());
+        assert!(levels("info,h2=loud").is_err());
     }
 
     #[test]
