@@ -35,7 +35,8 @@ fn a_wake_races_with_the_drop() {
                 for waker in receiver {
                     barrier.wait();
                     waker.wake_by_ref();
-                    waker.clone().wake();
+                    let clone = waker.clone();
+                    clone.wake();
                 }
             })
         };
@@ -81,7 +82,8 @@ fn wakers_outlive_the_executor() {
             let waker = waker.clone();
             thread::spawn(move || {
                 for _ in 0..rounds(10_000, 1_000_000) {
-                    waker.clone().wake();
+                    let clone = waker.clone();
+                    clone.wake();
                     waker.wake_by_ref();
                 }
             })
