@@ -1,0 +1,247 @@
+//! Goal: SIGTERM under load loses no request that was begun, a stuck client delays the exit by the drain timeout at most, and a second
+//! signal ends the process at once (faults H22, H23).
+//! Method: a child process under load over HTTP/1 and HTTP/2; each handler tells its number, so that none is missing among the responses.
+#![cfg(feature = "http")]
+
+mod support;
+
+use std::io;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::routing::get;
+use smolkit_net::TcpListener;
+use smolkit_runtime::{Timer, block_on, signal};
+use smolkit_service::http::Server;
+
+use self::support::child::{self, Process};
+use self::support::client::Client;
+use self::support::{PATIENCE, Running, eventually};
+
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// Told when the server has ended, next to what it counted.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
+
+fn app() -> Router {
+    let count = || async {
+        BEGUN.fetch_add(1, Ordering::SeqCst);
+        Timer::after(Duration::from_millis(2)).await;
+        "x".repeat(1000)
+    };
+    Router::new().route("/", get(count)).route(
+        "/stuck",
+        get(|| async {
+            Timer::never().await;
+        }),
+    )
+}
+
+#[test]
+fn child_server() {
+    if !child::plays("child_server") {
+        return;
+    }
+    block_on(async {
+        let shutdown = signal::shutdown_signal().expect("handlers");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+        child::tell(&listener.local_addr().expect("its address").to_string());
+        let server = Server::new(listener, app()).drain_timeout(DRAIN).shutdown(shutdown);
+        let drained = server.run().await.expect("a server without errors");
+        child::tell(&format!("{} {}", BEGUN.load(Ordering::SeqCst), drained.aborted));
+    });
+}
+
+fn start() -> Process {
+    Process::start(&mut child::command("child_server", &[]), "the test")
+}
+
+/// Whether the server closed between two requests, before a byte of the response: by RFC 9112 §9.3.1 a client asks again elsewhere.
+fn was_not_begun(error: &io::Error, client: &Client) -> bool {
+    let is_close = matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    );
+    is_close && !client.has_read_ahead()
+}
+
+#[test]
+fn no_request_of_http1_is_lost() {
+    let mut server = start();
+    let addr = server.addr();
+    let served = Arc::new(AtomicU64::new(0));
+    let clients: Vec<_> = (0..16)
+        .map(|number| {
+            let served = served.clone();
+            thread::spawn(move || {
+                let mut client = Client::connect(addr);
+                loop {
+                    let request = b"GET / HTTP/1.1\r\nhost: test\r\n\r\n";
+                    if io::Write::write_all(&mut client.stream, request).is_err() {
+                        return;
+                    }
+                    match client.response() {
+                        Ok(response) => {
+                            assert_eq!(response.body.len(), 1000);
+                            served.fetch_add(1, Ordering::SeqCst);
+                            let is_last = response.header("connection") == Some("close");
+                            // A part of the clients connects for each request.
+                            if is_last || number % 4 == 0 {
+                                match Client::try_connect(addr) {
+                                    Ok(next) => client = next,
+                                    Err(_) => return,
+                                }
+                            }
+                        }
+                        Err(error) => {
+                            assert!(was_not_begun(&error, &client), "cut: {error}");
+                            return;
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    eventually(PATIENCE, "load", || served.load(Ordering::SeqCst) > 2000);
+    server.signal("TERM");
+    let told = server.told(PATIENCE);
+    assert!(server.ended(PATIENCE).success());
+    for client in clients {
+        client.join().expect("a client that lost nothing");
+    }
+    assert_eq!(told, format!("{} 0", served.load(Ordering::SeqCst)));
+}
+
+#[test]
+fn no_request_of_http2_is_lost() {
+    let mut server = start();
+    let addr = server.addr();
+    let url = format!("http://{addr}/?n=[1-2000]");
+    let curl = |_| {
+        Command::new("curl")
+            .args(["--silent", "--http2-prior-knowledge", "--max-time", "20"])
+            .args(["--parallel", "--parallel-max", "20", "--fail-early"])
+            .args(["--output", "/dev/null", "--write-out", "%{http_code} %{size_download}\n", &url])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .expect("curl is needed: install the package `curl`")
+    };
+    let clients: Vec<_> = (0..4).map(curl).collect();
+    // Requests are in flight when the first of them can be counted.
+    eventually(PATIENCE, "load", || {
+        let mut probe = Client::connect(addr);
+        probe.get("/").status == 200
+    });
+    thread::sleep(Duration::from_millis(300));
+    server.signal("TERM");
+    let told = server.told(PATIENCE);
+    assert!(server.ended(PATIENCE).success());
+    // The probe was served, too.
+    let mut served = 1;
+    for client in clients {
+        let output = client.wait_with_output().expect("curl's output");
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            match line {
+                "200 1000" => served += 1,
+                // Refused, or never sent.
+                "000 0" => {}
+                other => panic!("a response was cut: {other}"),
+            }
+        }
+    }
+    assert!(served > 50, "no load: {served}");
+    assert_eq!(told, format!("{served} 0"));
+}
+
+#[test]
+fn a_stuck_client_delays_the_exit_by_the_drain_timeout() {
+    let mut server = start();
+    let addr = server.addr();
+    let mut stuck = Client::connect(addr);
+    stuck.send("GET /stuck HTTP/1.1\r\nhost: test\r\n\r\n");
+    let mut stuck_http2 = Client::connect(addr);
+    stuck_http2.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
+    let headers = b"\x82\x86\x04\x06/stuck";
+    stuck_http2.send([&[0, 0, headers.len() as u8, 1, 5, 0, 0, 0, 1], &headers[..]].concat());
+    let mut half = Client::connect(addr);
+    half.send("GET / HT");
+    // Two that have sent nothing, and a part of the preface.
+    let _silent = [Client::connect(addr), Client::connect(addr)];
+    let mut preface = Client::connect(addr);
+    preface.send("PRI * HT");
+    let mut idle = Client::connect(addr);
+    assert_eq!(idle.get("/").status, 200);
+
+    server.signal("TERM");
+    let start = Instant::now();
+    assert!(idle.closed(DRAIN / 2).1.is_empty(), "an idle connection is closed at once");
+    assert!(server.told(PATIENCE).ends_with(" 4"), "four connections are cut");
+    assert!(server.ended(PATIENCE).success());
+    let elapsed = start.elapsed();
+    let allowed = DRAIN - Duration::from_millis(50)..DRAIN + Duration::from_millis(500);
+    assert!(allowed.contains(&elapsed), "ended after {elapsed:?}");
+}
+
+#[test]
+fn a_second_signal_ends_the_process_at_once() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let mut server = start();
+        let addr = server.addr();
+        let mut idle = Client::connect(addr);
+        assert_eq!(idle.get("/").status, 200);
+        let mut stuck = Client::connect(addr);
+        stuck.send("GET /stuck HTTP/1.1\r\nhost: test\r\n\r\n");
+        server.signal("TERM");
+        // The first signal has arrived when the idle connection is closed.
+        idle.closed(PATIENCE);
+        let start = Instant::now();
+        server.signal(signal);
+        assert_eq!(server.ended(PATIENCE).code(), Some(code));
+        assert!(start.elapsed() < DRAIN / 2, "ended after {:?}", start.elapsed());
+    }
+}
+
+/// A head of which the server has read half is a request that was begun.
+#[test]
+fn a_half_read_head_is_finished() {
+    let server = Running::start(app(), |server| server);
+    let mut fresh = Client::connect(server.addr);
+    let mut used = Client::connect(server.addr);
+    assert_eq!(used.get("/").status, 200);
+    let mut idle = Client::connect(server.addr);
+    assert_eq!(idle.get("/").status, 200);
+    for client in [&mut fresh, &mut used] {
+        client.send("GET / HTTP/1.1\r\nho");
+    }
+    server.stop();
+    idle.closed(PATIENCE);
+    for client in [&mut fresh, &mut used] {
+        client.send("st: test\r\n\r\n");
+        let response = client.response().expect("a response");
+        assert_eq!((response.status, response.header("connection")), (200, Some("close")));
+        assert!(client.closed(PATIENCE).1.is_empty());
+    }
+    let drained = server.drained(PATIENCE);
+    assert_eq!((drained.finished, drained.aborted), (3, 0));
+}
+
+/// What waits in the kernel's queue was connected, and has sent its request: it is served.
+#[test]
+fn the_backlog_is_served() {
+    let server = Running::start(app(), |server| server.max_connections(1000));
+    let mut clients = Vec::new();
+    for _ in 0..100 {
+        let mut client = Client::connect(server.addr);
+        client.send("GET / HTTP/1.1\r\nhost: test\r\n\r\n");
+        clients.push(client);
+    }
+    server.stop();
+    for client in &mut clients {
+        assert_eq!(client.response().expect("a response").status, 200);
+    }
+    assert_eq!(server.drained(PATIENCE).aborted, 0);
+}

@@ -1,0 +1,97 @@
+//! Goal: HTTP/1 and HTTP/2 are served on one port, however the first bytes arrive.
+//! Method: curl as a user's client, and sockets that send one byte at a time.
+#![cfg(feature = "http")]
+
+mod support;
+
+use std::io::Read;
+use std::process::Command;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::Version;
+use axum::routing::{get, post};
+
+use self::support::client::Client;
+use self::support::{PATIENCE, Running};
+
+fn app() -> Router {
+    Router::new()
+        .route("/version", get(|version: Version| async move { format!("{version:?}") }))
+        .route("/echo", post(|body: Bytes| async move { body }))
+        .route("/large", get(|| async { vec![b'x'; 3_000_000] }))
+}
+
+fn curl(args: &[&str]) -> Vec<u8> {
+    let mut command = Command::new("curl");
+    command.args(["--silent", "--show-error", "--fail", "--max-time", "5"]).args(args);
+    let output = command.output().expect("curl is needed: install the package `curl`");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+#[test]
+fn curl_is_answered_in_its_protocol() {
+    let server = Running::start(app(), |server| server);
+    let version = format!("http://{}/version", server.addr);
+    assert_eq!(curl(&["--http1.0", &version]), b"HTTP/1.0");
+    assert_eq!(curl(&["--http1.1", &version]), b"HTTP/1.1");
+    assert_eq!(curl(&["--http2-prior-knowledge", &version]), b"HTTP/2.0");
+}
+
+#[test]
+fn bodies_of_any_size_pass_in_both_protocols() {
+    let server = Running::start(app(), |server| server);
+    let large = format!("http://{}/large", server.addr);
+    let echo = format!("http://{}/echo", server.addr);
+    let upload = "y".repeat(100_000);
+    for protocol in ["--http1.1", "--http2-prior-knowledge"] {
+        assert_eq!(curl(&[protocol, &large]).len(), 3_000_000);
+        assert_eq!(curl(&[protocol, "--data-binary", &upload, &echo]), upload.as_bytes());
+    }
+}
+
+#[test]
+fn a_connection_serves_many_requests() {
+    let server = Running::start(app(), |server| server);
+    let mut client = Client::connect(server.addr);
+    for _ in 0..100 {
+        assert_eq!(client.get("/version").text(), "HTTP/1.1");
+    }
+    client.send("GET /version HTTP/1.1\r\nhost: test\r\n\r\n".repeat(100));
+    for _ in 0..100 {
+        assert_eq!(client.response().expect("a response").text(), "HTTP/1.1");
+    }
+}
+
+#[test]
+fn the_first_bytes_may_come_one_by_one() {
+    let server = Running::start(app(), |server| server);
+    // "P" begins both the preface and this.
+    let mut http1 = Client::connect(server.addr);
+    for byte in b"POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\nhi" {
+        http1.send([*byte]);
+    }
+    assert_eq!(http1.response().expect("a response").text(), "hi");
+
+    let mut http2 = Client::connect(server.addr);
+    for byte in b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00" {
+        http2.send([*byte]);
+    }
+    let mut frame = [0; 9];
+    http2.stream.read_exact(&mut frame).expect("a frame");
+    assert_eq!((frame[3], &frame[5..]), (4, &[0; 4][..]), "the first frame is SETTINGS");
+}
+
+#[test]
+fn a_small_response_is_not_delayed() {
+    // TCP_NODELAY: without it, a response behind a delayed acknowledgement takes 40 ms each.
+    let server = Running::start(app(), |server| server);
+    let mut client = Client::connect(server.addr);
+    let start = std::time::Instant::now();
+    for _ in 0..50 {
+        client.get("/version");
+    }
+    assert!(start.elapsed() < PATIENCE.min(Duration::from_secs(2)), "{:?}", start.elapsed());
+}

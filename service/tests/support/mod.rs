@@ -1,0 +1,81 @@
+//! A server in this process or in a child, and a client on std's blocking sockets. Every wait has a deadline.
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
+
+pub mod child;
+pub mod client;
+
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Poll, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use smolkit_net::TcpListener;
+use smolkit_runtime::block_on;
+use smolkit_service::http::{Drained, Server};
+
+/// What every wait of the tests has at most, unless the test is about a longer one.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A server on a thread of its own.
+pub struct Running {
+    pub addr: SocketAddr,
+    stop: Arc<Mutex<(bool, Option<Waker>)>>,
+    outcome: mpsc::Receiver<io::Result<Drained>>,
+}
+
+impl Running {
+    pub fn start(
+        router: Router,
+        configure: impl FnOnce(Server) -> Server + Send + 'static,
+    ) -> Running {
+        let (sender, outcome) = mpsc::channel();
+        let (addr_sender, addr) = mpsc::channel();
+        let stop = Arc::new(Mutex::new((false, None::<Waker>)));
+        let stopped = stop.clone();
+        thread::spawn(move || {
+            block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
+                addr_sender.send(listener.local_addr().expect("its address")).expect("a test");
+                let shutdown = poll_fn(move |cx| {
+                    let mut stop = stopped.lock().expect("a lock");
+                    if stop.0 {
+                        return Poll::Ready(());
+                    }
+                    stop.1 = Some(cx.waker().clone());
+                    Poll::Pending
+                });
+                let server = configure(Server::new(listener, router)).shutdown(shutdown);
+                let _ = sender.send(server.run().await);
+            });
+        });
+        let addr = addr.recv_timeout(PATIENCE).expect("a server in time");
+        Running { addr, stop, outcome }
+    }
+
+    /// Begins the graceful shutdown.
+    pub fn stop(&self) {
+        let mut stop = self.stop.lock().expect("a lock");
+        stop.0 = true;
+        if let Some(waker) = stop.1.take() {
+            waker.wake();
+        }
+    }
+
+    pub fn drained(&self, within: Duration) -> Drained {
+        let outcome = self.outcome.recv_timeout(within);
+        outcome.expect("a drain in time").expect("a server without errors")
+    }
+}
+
+/// Runs `step` until it says true; fails after `within`.
+pub fn eventually(within: Duration, what: &str, mut step: impl FnMut() -> bool) {
+    let deadline = Instant::now() + within;
+    while !step() {
+        assert!(Instant::now() < deadline, "not within {within:?}: {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
