@@ -6,13 +6,13 @@
 mod support;
 
 use std::io;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::http::StatusCode;
 use axum::routing::get;
 use smolkit_net::TcpListener;
 use smolkit_runtime::{Timer, block_on, signal};
@@ -20,7 +20,8 @@ use smolkit_service::http::Server;
 
 use self::support::child::{self, Process};
 use self::support::client::Client;
-use self::support::{PATIENCE, Running, eventually};
+use self::support::http2::Http2Client;
+use self::support::{PATIENCE, Running, eventually, within};
 
 const DRAIN: Duration = Duration::from_secs(1);
 
@@ -120,41 +121,39 @@ fn no_request_of_http1_is_lost() {
 fn no_request_of_http2_is_lost() {
     let mut server = start();
     let addr = server.addr();
-    let url = format!("http://{addr}/?n=[1-2000]");
-    let curl = |_| {
-        Command::new("curl")
-            .args(["--silent", "--http2-prior-knowledge", "--max-time", "20"])
-            .args(["--parallel", "--parallel-max", "20", "--fail-early"])
-            .args(["--output", "/dev/null", "--write-out", "%{http_code} %{size_download}\n", &url])
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .expect("curl is needed: install the package `curl`")
-    };
-    let clients: Vec<_> = (0..4).map(curl).collect();
-    // Requests are in flight when the first of them can be counted.
-    eventually(PATIENCE, "load", || {
-        let mut probe = Client::connect(addr);
-        probe.get("/").status == 200
+    let served = Arc::new(AtomicU64::new(0));
+    let counted = served.clone();
+    let load = thread::spawn(move || {
+        within(4 * PATIENCE, async move {
+            let mut streams = Vec::new();
+            for _ in 0..4 {
+                let client = Http2Client::connect(addr).await.expect("a connection");
+                for _ in 0..10 {
+                    let (mut client, counted) = (client.clone(), counted.clone());
+                    streams.push(smolkit_runtime::spawn(async move {
+                        loop {
+                            match client.get("/").await {
+                                Ok(response) => assert_eq!(response, (StatusCode::OK, 1000)),
+                                // Refused, or never sent.
+                                Err((false, _)) => return,
+                                Err((true, error)) => panic!("cut: {error}"),
+                            }
+                            counted.fetch_add(1, Ordering::SeqCst);
+                        }
+                    }));
+                }
+            }
+            for stream in streams {
+                stream.await;
+            }
+        });
     });
-    thread::sleep(Duration::from_millis(300));
+    eventually(PATIENCE, "load", || served.load(Ordering::SeqCst) > 2000);
     server.signal("TERM");
     let told = server.told(PATIENCE);
     assert!(server.ended(PATIENCE).success());
-    // The probe was served, too.
-    let mut served = 1;
-    for client in clients {
-        let output = client.wait_with_output().expect("curl's output");
-        for line in String::from_utf8_lossy(&output.stdout).lines() {
-            match line {
-                "200 1000" => served += 1,
-                // Refused, or never sent.
-                "000 0" => {}
-                other => panic!("a response was cut: {other}"),
-            }
-        }
-    }
-    assert!(served > 50, "no load: {served}");
-    assert_eq!(told, format!("{served} 0"));
+    load.join().expect("clients that lost nothing");
+    assert_eq!(told, format!("{} 0", served.load(Ordering::SeqCst)));
 }
 
 #[test]

@@ -5,7 +5,6 @@
 mod support;
 
 use std::pin::Pin;
-use std::process::Command;
 use std::task::{Context, Poll};
 
 use axum::Router;
@@ -15,10 +14,11 @@ use axum::routing::get;
 use smolkit_runtime::Timer;
 
 use self::support::client::Client;
-use self::support::{PATIENCE, Running};
+use self::support::http2::Http2Client;
+use self::support::{PATIENCE, Running, within};
 
-/// A chunk, and then a panic.
-struct Bomb(bool);
+/// A chunk, a pause in which it is sent, and then a panic.
+struct Bomb(u8);
 
 impl http_body::Body for Bomb {
     type Data = Bytes;
@@ -26,11 +26,17 @@ impl http_body::Body for Bomb {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
-        assert!(!self.0, "this body panics on purpose");
-        self.0 = true;
-        Poll::Ready(Some(Ok(http_body::Frame::data(Bytes::from_static(b"half")))))
+        self.0 += 1;
+        match self.0 {
+            1 => Poll::Ready(Some(Ok(http_body::Frame::data(Bytes::from_static(b"half"))))),
+            2 => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            _ => panic!("this body panics on purpose"),
+        }
     }
 }
 
@@ -45,7 +51,7 @@ fn app() -> Router {
                 panic_on_purpose()
             }),
         )
-        .route("/body", get(|| async { Response::new(Body::new(Bomb(false))) }))
+        .route("/body", get(|| async { Response::new(Body::new(Bomb(0))) }))
 }
 
 fn panic_on_purpose() -> &'static str {
@@ -69,14 +75,19 @@ fn a_panic_is_a_500_and_the_connection_lives_on() {
 #[test]
 fn http2_streams_share_the_connection_with_a_panic() {
     let server = Running::start(app(), |server| server);
-    let url = |path: &str| format!("http://{}{path}", server.addr);
-    let output = Command::new("curl")
-        .args(["--silent", "--http2-prior-knowledge", "--max-time", "5"])
-        .args(["--write-out", "%{http_code} %{num_connects}\n", "--output", "/dev/null"])
-        .args([url("/at-once"), "--output".into(), "/dev/null".into(), url("/")])
-        .output()
-        .expect("curl is needed: install the package `curl`");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "500 1\n200 0\n");
+    let addr = server.addr;
+    within(PATIENCE, async move {
+        let mut client = Http2Client::connect(addr).await.expect("a connection");
+        for path in ["/at-once", "/later"] {
+            let (status, _) = client.get(path).await.expect("a response");
+            assert_eq!(status, 500);
+            assert_eq!(client.get("/").await.expect("a response").1, 2);
+        }
+        client.get("/body").await.expect_err("half a body");
+        assert_eq!(client.get("/").await.expect("a response").1, 2);
+    });
+    server.stop();
+    assert_eq!(server.drained(PATIENCE).panics, 3);
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn an_ambiguous_length_is_refused() {
         ));
         let (_, read) = client.closed(PATIENCE);
         let read = String::from_utf8_lossy(&read);
-        assert!(read.starts_with(&format!("HTTP/{version} 400")), "{name}: {read}");
+        assert!(read.starts_with("HTTP/1.1 400"), "{name}: {read}");
         assert_eq!(read.matches("HTTP/1.").count(), 1, "{name}: {read}");
         assert_eq!(smuggled.load(Ordering::SeqCst), 0, "{name}");
     }

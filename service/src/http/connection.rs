@@ -214,8 +214,10 @@ impl Connection {
         let protocol = loop {
             let polled = AsyncRead::poll_read(Pin::new(&mut self.stream), cx, &mut buffer);
             match polled {
-                // Nothing was begun, and nothing shall be.
-                Poll::Pending if self.drain != Drain::No && seen.is_empty() => {
+                // Nothing was begun, and nothing shall be. The reactor may not know yet what the socket knows.
+                Poll::Pending
+                    if self.drain != Drain::No && seen.is_empty() && !has_bytes(&self.stream) =>
+                {
                     return Poll::Ready(false);
                 }
                 Poll::Pending => return Poll::Pending,

@@ -3,10 +3,12 @@
 
 pub mod child;
 pub mod client;
+pub mod http2;
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Poll, Waker};
 use std::thread;
@@ -14,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use smolkit_net::TcpListener;
-use smolkit_runtime::block_on;
+use smolkit_runtime::{Timer, block_on};
 use smolkit_service::http::{Drained, Server};
 
 /// What every wait of the tests has at most, unless the test is about a longer one.
@@ -69,6 +71,18 @@ impl Running {
         let outcome = self.outcome.recv_timeout(within);
         outcome.expect("a drain in time").expect("a server without errors")
     }
+}
+
+/// Runs the future; fails after `limit`.
+pub fn within<T>(limit: Duration, future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let mut timer = Timer::after(limit);
+    block_on(poll_fn(|cx| {
+        let polled = future.as_mut().poll(cx);
+        let is_late = polled.is_pending() && Pin::new(&mut timer).poll(cx).is_ready();
+        assert!(!is_late, "not within {limit:?}");
+        polled
+    }))
 }
 
 /// Runs `step` until it says true; fails after `within`.
