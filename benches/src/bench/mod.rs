@@ -1,0 +1,7 @@
+//! The benches, one question each.
+
+pub mod build;
+pub mod echo;
+pub mod http;
+pub mod stress;
+pub mod tasks;

@@ -1,0 +1,82 @@
+//! What the figures were measured on, and whether it was quiet.
+
+use std::fs;
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::cpu;
+
+/// More than this share of a core used by others spoils a figure.
+const QUIET_SHARE_MAX: f64 = 0.1;
+
+/// Cores, kernel and the peers' versions; nothing that names the machine.
+pub fn describe() -> String {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let kernel = kernel.split(['-', '\n']).next().unwrap_or_default().to_owned();
+    let peers = ["tokio", "smol", "hyper", "axum"].map(|name| format!("{name} {}", version(name)));
+    format!("{cores} cores, {}, Linux {kernel}; {}", std::env::consts::ARCH, peers.join(", "))
+}
+
+fn version(name: &str) -> &'static str {
+    let lock = include_str!("../../Cargo.lock");
+    let entry = format!("name = \"{name}\"\nversion = \"");
+    let start = lock.find(&entry).map_or(lock.len(), |at| at + entry.len());
+    lock[start..].split('"').next().unwrap_or_default()
+}
+
+/// Cores for the server and for the load; the same ones if there are not enough.
+pub fn cores(server_count: usize) -> (Vec<usize>, Vec<usize>) {
+    let all = thread::available_parallelism().map_or(1, usize::from);
+    let server = (0..server_count.min(all)).collect();
+    let load = if server_count < all { vec![all - 1] } else { (0..all).collect() };
+    (server, load)
+}
+
+/// Waits until others leave the machine alone, at most so long. Says what share of a core they still use.
+pub fn wait_for_quiet(limit: Duration) -> io::Result<f64> {
+    let end = Instant::now() + limit;
+    loop {
+        let before = (Instant::now(), cpu::time_of_machine()?);
+        if limit.is_zero() {
+            return Ok(0.0);
+        }
+        thread::sleep(Duration::from_millis(300));
+        let used = cpu::time_of_machine()?.saturating_sub(before.1);
+        let share = used.as_secs_f64() / before.0.elapsed().as_secs_f64();
+        if share < QUIET_SHARE_MAX || Instant::now() >= end {
+            return Ok(share);
+        }
+    }
+}
+
+/// Watches what others use while something is measured.
+pub struct Others {
+    start: Instant,
+    machine: Duration,
+}
+
+impl Others {
+    pub fn watch() -> io::Result<Others> {
+        Ok(Others { start: Instant::now(), machine: cpu::time_of_machine()? })
+    }
+
+    /// The share of a core that went to neither of the processes measured, which used `ours`.
+    pub fn share(&self, ours: Duration) -> io::Result<f64> {
+        let used = cpu::time_of_machine()?.saturating_sub(self.machine).saturating_sub(ours);
+        Ok(used.as_secs_f64() / self.start.elapsed().as_secs_f64())
+    }
+}
+
+/// Says it once, below a table.
+pub fn report_others(shares: &[f64]) {
+    let disturbed = shares.iter().filter(|&&share| share > QUIET_SHARE_MAX).count();
+    if disturbed > 0 {
+        let max = shares.iter().copied().fold(0.0, f64::max);
+        println!(
+            "Disturbed: in {disturbed} of {} windows others used more than a tenth of a core, {max:.2} at most.\n",
+            shares.len()
+        );
+    }
+}

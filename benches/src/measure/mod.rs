@@ -1,0 +1,8 @@
+//! Processes, clocks, counters and tables.
+
+pub mod child;
+pub mod cpu;
+pub mod machine;
+pub mod statistics;
+pub mod syscalls;
+pub mod table;
