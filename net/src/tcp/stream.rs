@@ -143,6 +143,7 @@ impl TcpStream {
         self.inner.get_ref().set_ttl(ttl)
     }
 
+    #[cfg(feature = "hyper")]
     pub(crate) fn io(&self) -> &Async<std::net::TcpStream> {
         &self.inner
     }

@@ -48,6 +48,7 @@ pub(super) struct Connection {
     _ticket: Ticket,
 }
 
+#[expect(clippy::large_enum_variant, reason = "nearly every connection is in the large one")]
 enum State {
     Detecting { seen: Vec<u8>, router: Option<RouterIntoService<Body>> },
     Http1(http1::Connection<Io, Adapter>),

@@ -76,7 +76,7 @@ where
         let mut visit = Visit::begin(cells, request.method().clone());
         let panicking = Panicking::watch(&mut visit);
         let inner = self.inner.call(request);
-        panicking.is_over();
+        panicking.disarm();
         ResponseFuture { inner, visit }
     }
 }
@@ -101,7 +101,7 @@ where
         let this = self.project();
         let panicking = Panicking::watch(this.visit);
         let polled = this.inner.poll(cx);
-        panicking.is_over();
+        panicking.disarm();
         let result = ready!(polled);
         this.visit.end(match &result {
             Ok(response) => response.status(),
@@ -154,7 +154,7 @@ impl<'a> Panicking<'a> {
         Panicking { visit: Some(visit) }
     }
 
-    fn is_over(mut self) {
+    fn disarm(mut self) {
         self.visit = None;
     }
 }
