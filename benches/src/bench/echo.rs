@@ -3,6 +3,9 @@
 //! The server has the first core (with more workers: all of them), the load generator the last one. Processor time is the server
 //! process's own clock over a fixed number of round trips in a closed loop, so it does not depend on how fast the load comes. The
 //! same work is done by an epoll loop written by hand: that is what the kernel alone costs.
+//!
+//! A round starts a server and a load for each system, then gives them short slices in turn, so that a machine that is faster in one second than
+//! in the next is so for all of them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,7 +15,9 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::load;
+use crate::measure::child::Child;
 use crate::measure::machine::{self, Others};
+use crate::measure::statistics::Summary;
 use crate::measure::syscalls::{Counter, Counts};
 use crate::measure::table::{Csv, Samples, Table, cost_cells, median_cell};
 use crate::servers::{self, System, Work};
@@ -35,10 +40,13 @@ pub struct Settings {
     /// Measured round trips with many connections; with one it is a tenth of it
     #[arg(long, default_value_t = 200_000)]
     round_trips: u64,
-    /// Seconds to wait before each window until others leave the machine alone
+    /// How many slices they are cut into
+    #[arg(long, default_value_t = 10)]
+    slices: u64,
+    /// Repeat a slice that others disturbed, for so many seconds at most
     #[arg(long, default_value_t = 0)]
-    wait_for_quiet: u64,
-    /// Count system calls in a window of its own (perf has to be there)
+    patience: u64,
+    /// Do not count system calls, which takes perf
     #[arg(long)]
     no_system_calls: bool,
     /// Write every sample to this file
@@ -79,10 +87,23 @@ pub fn smoke() -> io::Result<()> {
             System::Epoll,
         ],
         round_trips: 2_000,
-        wait_for_quiet: 0,
+        slices: 2,
+        patience: 0,
         no_system_calls: true,
         csv: None,
     })
+}
+
+/// One system in one round.
+struct Contest {
+    system: System,
+    server: Child,
+    load: Child,
+    cpu_time: Duration,
+    elapsed: Duration,
+    p50_micros: Vec<f64>,
+    p99_micros: Vec<f64>,
+    others: f64,
 }
 
 fn measure(settings: &Settings, connections: usize, csv: &mut Csv) -> io::Result<()> {
@@ -92,64 +113,96 @@ fn measure(settings: &Settings, connections: usize, csv: &mut Csv) -> io::Result
         .copied()
         .filter(|system| system.can(Work::Echo, settings.workers))
         .collect();
+    let trips = if connections == 1 { settings.round_trips / 10 } else { settings.round_trips };
+    let slice_trips = trips / settings.slices;
     let mut results: BTreeMap<String, Results> = BTreeMap::new();
     for round in 0..settings.rounds {
-        for turn in 0..systems.len() {
-            let system = systems[(round + turn) % systems.len()];
-            let result = results.entry(system.name()).or_default();
-            window(settings, connections, system, result)?;
-            let samples = &result.samples;
-            let others = result.others.last().copied().unwrap_or_default();
-            csv.line(&format!(
-                "{round},{connections},{},{system},{:.0},{:.0},{:.1},{:.1},{others:.2}",
-                settings.workers,
-                samples.cost[round] * 1000.0,
-                samples.rate[round],
-                samples.latency_p50[round],
-                samples.latency_p99[round],
-            ))?;
+        let mut contests = (0..systems.len())
+            .map(|turn| systems[(round + turn) % systems.len()])
+            .map(|system| Contest::start(system, connections, settings.workers, slice_trips))
+            .collect::<io::Result<Vec<_>>>()?;
+        for _ in 0..settings.slices {
+            for contest in &mut contests {
+                contest.slice(slice_trips, Duration::from_secs(settings.patience))?;
+            }
+            contests.rotate_left(1);
+        }
+        for mut contest in contests {
+            let result = results.entry(contest.system.name()).or_default();
+            if !settings.no_system_calls {
+                result.counts.push(contest.count_calls(slice_trips)?);
+                result.counted_trips += slice_trips;
+            }
+            let line = contest.finish((slice_trips * settings.slices) as f64, result);
+            csv.line(&format!("{round},{connections},{},{line}", settings.workers))?;
         }
     }
     print(settings, connections, &systems, &results);
     Ok(())
 }
 
-/// One system in one round: a fresh server, a fresh load.
-fn window(
-    settings: &Settings,
-    connections: usize,
-    system: System,
-    result: &mut Results,
-) -> io::Result<()> {
-    let trips = if connections == 1 { settings.round_trips / 10 } else { settings.round_trips };
-    let (server_cores, load_cores) = machine::cores(settings.workers);
-    let (server, port) = servers::start(system, Work::Echo, settings.workers, &server_cores)?;
-    let mut load = load::echo::start(port, connections, &load_cores)?;
-    load::echo::round_trips(&mut load, trips / 10)?;
+impl Contest {
+    fn start(system: System, connections: usize, workers: usize, warmth: u64) -> io::Result<Self> {
+        let (server_cores, load_cores) = machine::cores(workers);
+        let (server, port) = servers::start(system, Work::Echo, workers, &server_cores)?;
+        let mut load = load::echo::start(port, connections, &load_cores)?;
+        load::echo::round_trips(&mut load, warmth)?;
+        Ok(Contest {
+            system,
+            server,
+            load,
+            cpu_time: Duration::ZERO,
+            elapsed: Duration::ZERO,
+            p50_micros: Vec::new(),
+            p99_micros: Vec::new(),
+            others: 0.0,
+        })
+    }
 
-    machine::wait_for_quiet(Duration::from_secs(settings.wait_for_quiet))?;
-    let others = Others::watch()?;
-    let before = (server.cpu_time()?, load.cpu_time()?);
-    let outcome = load::echo::round_trips(&mut load, trips)?;
-    let used = server.cpu_time()? - before.0;
-    result.others.push(others.share(used + load.cpu_time()? - before.1)?);
+    fn slice(&mut self, trips: u64, patience: Duration) -> io::Result<()> {
+        let ((used, outcome), others) = machine::quietly(patience, || {
+            let others = Others::watch()?;
+            let before = (self.server.cpu_time()?, self.load.cpu_time()?);
+            let outcome = load::echo::round_trips(&mut self.load, trips)?;
+            let used = self.server.cpu_time()? - before.0;
+            let share = others.share(used + self.load.cpu_time()? - before.1)?;
+            Ok(((used, outcome), share))
+        })?;
+        self.cpu_time += used;
+        self.elapsed += outcome.elapsed;
+        self.p50_micros.push(outcome.p50.as_secs_f64() * 1e6);
+        self.p99_micros.push(outcome.p99.as_secs_f64() * 1e6);
+        self.others = self.others.max(others);
+        Ok(())
+    }
 
-    let samples = &mut result.samples;
-    samples.cost.push(used.as_secs_f64() * 1e6 / trips as f64);
-    samples.rate.push(trips as f64 / outcome.elapsed.as_secs_f64());
-    samples.latency_p50.push(outcome.p50.as_secs_f64() * 1e6);
-    samples.latency_p99.push(outcome.p99.as_secs_f64() * 1e6);
-
-    if !settings.no_system_calls {
-        let counter = Counter::start(server.id()).map_err(|error| {
+    fn count_calls(&mut self, trips: u64) -> io::Result<Counts> {
+        let counter = Counter::start(self.server.id()).map_err(|error| {
             let hint = "perf cannot count system calls here (--no-system-calls does without)";
             io::Error::other(format!("{hint}: {error}"))
         })?;
-        load::echo::round_trips(&mut load, trips / 10)?;
-        result.counts.push(counter.stop()?);
-        result.counted_trips += trips / 10;
+        load::echo::round_trips(&mut self.load, trips)?;
+        counter.stop()
     }
-    Ok(())
+
+    /// Adds the round to the result; the rest of its line of CSV.
+    fn finish(self, trips: f64, result: &mut Results) -> String {
+        let median = |micros| Summary::of(micros).map_or(f64::NAN, |summary| summary.median);
+        let cost = self.cpu_time.as_secs_f64() * 1e6 / trips;
+        let rate = trips / self.elapsed.as_secs_f64();
+        let (p50, p99) = (median(&self.p50_micros), median(&self.p99_micros));
+        result.samples.cost.push(cost);
+        result.samples.rate.push(rate);
+        result.samples.latency_p50.push(p50);
+        result.samples.latency_p99.push(p99);
+        result.others.push(self.others);
+        format!(
+            "{},{:.0},{rate:.0},{p50:.1},{p99:.1},{:.2}",
+            self.system,
+            cost * 1000.0,
+            self.others
+        )
+    }
 }
 
 fn print(

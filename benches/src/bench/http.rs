@@ -16,6 +16,7 @@ use clap::Args;
 use crate::load::{self, wrk};
 use crate::measure::child::Child;
 use crate::measure::machine::{self, Others};
+use crate::measure::statistics::Summary;
 use crate::measure::table::{Csv, Samples, Table, cost_cells, median_cell};
 use crate::servers::{self, System, Work};
 
@@ -28,9 +29,9 @@ pub struct Settings {
     workers: Vec<usize>,
     #[arg(long, default_value_t = 64)]
     connections: usize,
-    /// Seconds of each measured run of wrk
-    #[arg(long, default_value_t = 2)]
-    seconds: u64,
+    /// Runs of wrk in a round, of a second each, in turn with the others
+    #[arg(long, default_value_t = 3)]
+    slices: u64,
     /// The program of a project made by `smolkit new`; without it that row is missing
     #[arg(long)]
     service: Option<PathBuf>,
@@ -40,9 +41,9 @@ pub struct Settings {
     /// Rows to leave out
     #[arg(long, value_delimiter = ',')]
     without: Vec<String>,
-    /// Seconds to wait before each window until others leave the machine alone
+    /// Repeat a run that others disturbed, for so many seconds at most
     #[arg(long, default_value_t = 0)]
-    wait_for_quiet: u64,
+    patience: u64,
     /// Write every sample to this file
     #[arg(long)]
     csv: Option<PathBuf>,
@@ -99,6 +100,8 @@ pub fn start_service(program: &Path, workers: usize, cores: &[usize]) -> io::Res
     Ok((child, port))
 }
 
+const SLICE: Duration = Duration::from_secs(1);
+
 #[derive(Default)]
 struct Results {
     samples: Samples,
@@ -130,27 +133,27 @@ fn measure(settings: &Settings, workers: usize, csv: &mut Csv) -> io::Result<()>
 
     let mut results: BTreeMap<String, Results> = BTreeMap::new();
     for round in 0..settings.rounds {
-        for turn in 0..contestants.len() {
-            let contestant = &contestants[(round + turn) % contestants.len()];
-            let result = results.entry(contestant.to_string()).or_default();
-            window(settings, workers, contestant, result)?;
-            let samples = &result.samples;
-            csv.line(&format!(
-                "{round},{},{workers},{contestant},{:.3},{:.0},{:.1},{:.1},{:.2}",
-                settings.connections,
-                samples.cost[round],
-                samples.rate[round],
-                samples.latency_p50[round],
-                samples.latency_p99[round],
-                result.others[round],
-            ))?;
+        let mut contests = (0..contestants.len())
+            .map(|turn| &contestants[(round + turn) % contestants.len()])
+            .map(|contestant| Contest::start(contestant, settings.connections, workers))
+            .collect::<io::Result<Vec<_>>>()?;
+        for _ in 0..settings.slices {
+            for contest in &mut contests {
+                contest.slice(settings)?;
+            }
+            contests.rotate_left(1);
+        }
+        for contest in contests {
+            let result = results.entry(contest.name.clone()).or_default();
+            let line = contest.finish(result);
+            csv.line(&format!("{round},{},{workers},{line}", settings.connections))?;
         }
     }
 
     let s = if workers == 1 { "" } else { "s" };
     println!(
-        "HTTP GET, {} connections, {workers} worker{s}, {} rounds of {} s. Processor time of the server in µs a request; ratios are medians of paired rounds.\n",
-        settings.connections, settings.rounds, settings.seconds
+        "HTTP GET, {} connections, {workers} worker{s}, {} rounds of {} × 1 s. Processor time of the server in µs a request; ratios are medians of paired rounds.\n",
+        settings.connections, settings.rounds, settings.slices
     );
     let cost = |name: &str| results.get(name).map(|result| result.samples.cost.as_slice());
     let mut table = Table::new(&[
@@ -182,31 +185,72 @@ fn measure(settings: &Settings, workers: usize, csv: &mut Csv) -> io::Result<()>
     Ok(())
 }
 
-/// One contestant in one round: a fresh server, and wrk twice, to warm up and to measure.
-fn window(
-    settings: &Settings,
-    workers: usize,
-    contestant: &Contestant,
-    result: &mut Results,
-) -> io::Result<()> {
-    let (server_cores, load_cores) = machine::cores(workers);
-    let (server, port) = contestant.start(workers, &server_cores)?;
-    wrk::run(port, settings.connections, Duration::from_secs(1), &load_cores)?;
+/// One contestant in one round.
+struct Contest {
+    name: String,
+    server: Child,
+    port: u16,
+    load_cores: Vec<usize>,
+    cpu_time: Duration,
+    elapsed: Duration,
+    requests: u64,
+    p50_micros: Vec<f64>,
+    p99_micros: Vec<f64>,
+    others: f64,
+}
 
-    machine::wait_for_quiet(Duration::from_secs(settings.wait_for_quiet))?;
-    let others = Others::watch()?;
-    let before = server.cpu_time()?;
-    let time = Duration::from_secs(settings.seconds);
-    let outcome = wrk::run(port, settings.connections, time, &load_cores)?;
-    let used = server.cpu_time()? - before;
-    result.others.push(others.share(used + outcome.cpu_time)?);
+impl Contest {
+    /// A fresh server, warmed up.
+    fn start(contestant: &Contestant, connections: usize, workers: usize) -> io::Result<Contest> {
+        let (server_cores, load_cores) = machine::cores(workers);
+        let (server, port) = contestant.start(workers, &server_cores)?;
+        wrk::run(port, connections, SLICE, &load_cores)?;
+        Ok(Contest {
+            name: contestant.to_string(),
+            server,
+            port,
+            load_cores,
+            cpu_time: Duration::ZERO,
+            elapsed: Duration::ZERO,
+            requests: 0,
+            p50_micros: Vec::new(),
+            p99_micros: Vec::new(),
+            others: 0.0,
+        })
+    }
 
-    let samples = &mut result.samples;
-    samples.cost.push(used.as_secs_f64() * 1e6 / outcome.requests as f64);
-    samples.rate.push(outcome.requests as f64 / outcome.elapsed.as_secs_f64());
-    samples.latency_p50.push(outcome.p50.as_secs_f64() * 1e6);
-    samples.latency_p99.push(outcome.p99.as_secs_f64() * 1e6);
-    Ok(())
+    fn slice(&mut self, settings: &Settings) -> io::Result<()> {
+        let patience = Duration::from_secs(settings.patience);
+        let ((used, outcome), others) = machine::quietly(patience, || {
+            let others = Others::watch()?;
+            let before = self.server.cpu_time()?;
+            let outcome = wrk::run(self.port, settings.connections, SLICE, &self.load_cores)?;
+            let used = self.server.cpu_time()? - before;
+            let share = others.share(used + outcome.cpu_time)?;
+            Ok(((used, outcome), share))
+        })?;
+        self.cpu_time += used;
+        self.elapsed += outcome.elapsed;
+        self.requests += outcome.requests;
+        self.p50_micros.push(outcome.p50.as_secs_f64() * 1e6);
+        self.p99_micros.push(outcome.p99.as_secs_f64() * 1e6);
+        self.others = self.others.max(others);
+        Ok(())
+    }
+
+    /// Adds the round to the result; the rest of its line of CSV.
+    fn finish(self, result: &mut Results) -> String {
+        let median = |micros| Summary::of(micros).map_or(f64::NAN, |summary| summary.median);
+        let cost = self.cpu_time.as_secs_f64() * 1e6 / self.requests as f64;
+        let rate = self.requests as f64 / self.elapsed.as_secs_f64();
+        let (p50, p99) = (median(&self.p50_micros), median(&self.p99_micros));
+        result.samples.cost.push(cost);
+        result.samples.rate.push(rate);
+        result.samples.latency_p50.push(p50);
+        result.samples.latency_p99.push(p99);
+        result.others.push(self.others);
+        format!("{},{cost:.3},{rate:.0},{p50:.1},{p99:.1},{:.2}", self.name, self.others)
+    }
 }
 
 /// Every server inside answers right, asked by our own client.

@@ -29,14 +29,12 @@ impl Child {
         unsafe {
             command.pre_exec(move || {
                 // The driver may be killed: nothing of it shall run on.
-                if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) != 0 {
-                    return Err(io::Error::last_os_error());
-                }
+                end_with_parent()?;
                 cpu::pin(&cores)
             });
         }
         let mut child = command.spawn().map_err(|error| {
-            let program = command.get_program().display();
+            let program = command.get_program().to_string_lossy();
             io::Error::new(error.kind(), format!("cannot start {program}: {error}"))
         })?;
         let stdin = child.stdin.take();
@@ -92,6 +90,14 @@ impl Child {
         let used = self.cpu_time()?;
         self.child.wait()?;
         Ok((text, used))
+    }
+}
+
+fn end_with_parent() -> io::Result<()> {
+    // SAFETY: a plain system call.
+    match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
     }
 }
 

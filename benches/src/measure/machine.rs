@@ -34,21 +34,32 @@ pub fn cores(server_count: usize) -> (Vec<usize>, Vec<usize>) {
     (server, load)
 }
 
-/// Waits until others leave the machine alone, at most so long. Says what share of a core they still use.
-pub fn wait_for_quiet(limit: Duration) -> io::Result<f64> {
-    let end = Instant::now() + limit;
+/// Measures once; if others used the machine meanwhile, waits up to `patience` for them to stop, and measures again.
+///
+/// `measure` gives its result and the share of a core that others had. The share that remains in the end comes with the result.
+pub fn quietly<T>(
+    patience: Duration,
+    mut measure: impl FnMut() -> io::Result<(T, f64)>,
+) -> io::Result<(T, f64)> {
+    let end = Instant::now() + patience;
     loop {
-        let before = (Instant::now(), cpu::time_of_machine()?);
-        if limit.is_zero() {
-            return Ok(0.0);
+        let (result, share) = measure()?;
+        if share <= QUIET_SHARE_MAX || Instant::now() >= end {
+            return Ok((result, share));
         }
+        wait_for_quiet(end)?;
+    }
+}
+
+fn wait_for_quiet(end: Instant) -> io::Result<()> {
+    while Instant::now() < end {
+        let others = Others::watch()?;
         thread::sleep(Duration::from_millis(300));
-        let used = cpu::time_of_machine()?.saturating_sub(before.1);
-        let share = used.as_secs_f64() / before.0.elapsed().as_secs_f64();
-        if share < QUIET_SHARE_MAX || Instant::now() >= end {
-            return Ok(share);
+        if others.share(Duration::ZERO)? <= QUIET_SHARE_MAX {
+            break;
         }
     }
+    Ok(())
 }
 
 /// Watches what others use while something is measured.
