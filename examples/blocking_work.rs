@@ -1,5 +1,7 @@
 //! Work that blocks goes to threads of its own; the tasks go on meanwhile.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 use std::time::Duration;
 
 use smolkit::{Timer, future, unblock};

@@ -1,5 +1,7 @@
 //! A TCP echo server and a client that talks to it, on loopback.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 use smolkit::net::{TcpListener, TcpStream};
 use smolkit::{io, prelude::*};
 

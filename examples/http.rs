@@ -1,5 +1,7 @@
 //! An HTTP server with an axum router; it asks itself one question, and stops gracefully.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 use std::io;
 
 use axum::{Router, extract::Path, routing::get};

@@ -1,5 +1,7 @@
 //! A deadline for something that takes too long, and a ticking interval.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 use std::time::{Duration, Instant};
 
 use smolkit::{Timer, future, prelude::*};
