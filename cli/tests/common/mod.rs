@@ -97,7 +97,7 @@ pub(crate) fn output(command: &mut Command) -> Output {
 
 /// Sends a signal to a process, or to a group if the number is negative.
 pub(crate) fn signal(name: &str, to: &str) {
-    let kill = format!("kill -{name} -- {to}");
+    let kill = format!("kill -{name} {to}");
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 const BINARY: &str = env!(concat!("CARGO_BIN_EXE_", env!("CARGO_PKG_NAME")));
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -25,14 +25,12 @@ fn serves_and_stops() {
     assert_eq!(service.get("/livez"), (200, "ok\n".into()));
     assert_eq!(service.get("/readyz"), (200, "ready\n".into()));
 
-    let note: Value = service
-        .agent
-        .post(format!("{}/notes", service.url))
-        .send_json(json!({ "text": "milk" }))
-        .and_then(|mut response| response.body_mut().read_json())
-        .expect("a note");
-    assert_eq!(note, json!({ "id": 1, "text": "milk" }));
-    assert_eq!(service.get("/notes/1"), (200, note.to_string()));
+    let note = json!({ "id": 1, "text": "milk" }).to_string();
+    assert_eq!(
+        service.post("/notes", r#"{"text":"milk"}"#),
+        (201, note.clone())
+    );
+    assert_eq!(service.get("/notes/1"), (200, note));
     assert_eq!(service.get("/notes/2").0, 404);
 
     let (status, metrics) = service.get("/metrics");
@@ -118,13 +116,12 @@ impl Service {
     }
 
     fn get(&self, path: &str) -> (u16, String) {
-        let mut response = self
-            .agent
-            .get(format!("{}{path}", self.url))
-            .call()
-            .expect("a response");
-        let body = response.body_mut().read_to_string().expect("a body");
-        (response.status().as_u16(), body)
+        answer(self.agent.get(format!("{}{path}", self.url)).call())
+    }
+
+    fn post(&self, path: &str, json: &str) -> (u16, String) {
+        let request = self.agent.post(format!("{}{path}", self.url));
+        answer(request.content_type("application/json").send(json))
     }
 
     fn terminate(&self) {
@@ -148,6 +145,13 @@ impl Service {
             thread::sleep(Duration::from_millis(5));
         }
     }
+}
+
+/// The status and the body.
+fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> (u16, String) {
+    let mut response = response.expect("a response");
+    let body = response.body_mut().read_to_string().expect("a body");
+    (response.status().as_u16(), body)
 }
 
 impl Drop for Service {

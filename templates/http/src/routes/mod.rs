@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use prometheus_client::registry::Registry;
-use smolkit::metrics::HttpMetrics;
+use smolkit::metrics::{HttpMetrics, ProcessMetrics};
 
 pub use self::health::Readiness;
 use crate::{config::Config, notes::Notes, problem, telemetry};
@@ -16,6 +16,7 @@ use crate::{config::Config, notes::Notes, problem, telemetry};
 /// The whole service. Probes and scrapes are neither logged nor counted.
 pub fn router(config: &Config, ready: Readiness) -> Router {
     let mut registry = Registry::default();
+    ProcessMetrics::register(&mut registry);
     let requests = HttpMetrics::register(&mut registry);
     let store = Arc::new(Notes::new(config.notes_max, &mut registry));
 
