@@ -37,6 +37,8 @@
 //! A request may take as long as its handler likes; the size of a body is the router's business
 //! (axum's `DefaultBodyLimit`, 2 MiB for its extractors). Time is taken from the coarse clock: a deadline is late by up to 20 ms.
 //!
+//! HTTP/2: the last 64 KiB of a response count as sent. A client that does not take them is cut by the idle timeout and the stall timeout together.
+//!
 //! A client that has sent its request and ended its direction gets the whole response. So a client that goes away
 //! is noticed when the response is written, not before.
 //!
