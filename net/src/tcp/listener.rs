@@ -53,7 +53,7 @@ impl TcpListener {
     pub async fn bind<A: AsyncToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
         let mut last = None;
         for addr in addr.to_addrs().await? {
-            match Async::<std::net::TcpListener>::bind(addr) {
+            match listen(addr) {
                 Ok(listener) => return Ok(TcpListener::from(listener)),
                 Err(error) => {
                     let message = format!("cannot listen on {addr}: {error}");
@@ -114,6 +114,17 @@ impl TcpListener {
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         self.inner.get_ref().set_ttl(ttl)
     }
+}
+
+/// So many connections may wait to be accepted, or as many as the system allows (`net.core.somaxconn`); std's 128 overflow when many
+/// clients come at once.
+const BACKLOG: i32 = 4096;
+
+fn listen(addr: SocketAddr) -> io::Result<Async<std::net::TcpListener>> {
+    let listener = std::net::TcpListener::bind(addr)?;
+    // On a socket that listens already this changes the length of the queue (`listen(2)`).
+    rustix::net::listen(&listener, BACKLOG)?;
+    Async::new(listener)
 }
 
 /// One `accept4`: the socket comes non-blocking, and no child inherits it.

@@ -18,6 +18,7 @@ use tower_service::Service;
 
 use super::activity::{Activity, InFlight};
 use super::body::{ResponseBody, request_body};
+use super::hub::Stage;
 
 /// The router of one connection. A cell, because hyper calls by shared reference: cheaper than a clone for each request, which
 /// all cores would count in one place.
@@ -66,7 +67,7 @@ impl Future for ResponseFuture {
             None => None,
         };
         let is_panic = polled.is_none();
-        let response = match polled {
+        let mut response = match polled {
             Some(Poll::Pending) => return Poll::Pending,
             Some(Poll::Ready(Ok(response))) => response,
             None => panicked(),
@@ -76,6 +77,10 @@ impl Future for ResponseFuture {
             in_flight.activity.hub().note_panic("a handler");
         }
         let version = *this.version;
+        if version < Version::HTTP_2 && in_flight.activity.hub().stage() != Stage::Serving {
+            // hyper ends the connection after it, and the client sends no further request into the drain.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         Poll::Ready(Ok(response.map(|body| ResponseBody::new(body, in_flight, version))))
     }
 }

@@ -30,6 +30,9 @@ const FIRST_READ_BYTES: usize = 1024;
 /// How long, and how much, is read from a client that still sends after the last response, so that a reset does not overtake the response.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 256 * 1024;
+/// How long an idle connection stays open when the drain begins: its client's next request may be on the way, and a close would cut it. What comes is answered
+/// with `Connection: close`.
+const LAST_REQUEST_WAIT: Duration = Duration::from_millis(200);
 /// How soon to look again at an idle connection whose next request has just come.
 const LOOK_AGAIN: Ticks = 100;
 
@@ -59,8 +62,10 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Drain {
     No,
-    /// The server drains, but a request may be on its way through the parser.
-    Wanted,
+    /// The server drains, but a request may be on its way, to the socket or through the parser. If none has come at this time, there is none.
+    Wanted {
+        until: Ticks,
+    },
     Begun,
 }
 
@@ -94,7 +99,8 @@ impl Connection {
             return ControlFlow::Break(());
         }
         if stage == Stage::Draining && self.drain == Drain::No {
-            self.drain = Drain::Wanted;
+            let until = clock::after(clock::now(), clock::ticks(LAST_REQUEST_WAIT));
+            self.drain = Drain::Wanted { until };
         }
         let now = clock::now();
         if self.deadline().is_some_and(|deadline| deadline <= now) {
@@ -105,6 +111,23 @@ impl Connection {
     }
 
     fn deadline(&self) -> Option<Ticks> {
+        let deadline = self.own_deadline();
+        match (self.drain, &self.state) {
+            (Drain::Wanted { until }, State::Detecting { seen, .. }) if seen.is_empty() => {
+                Some(deadline.map_or(until, |deadline| deadline.min(until)))
+            }
+            (Drain::Wanted { until }, State::Http1(_)) if self.is_at_rest() => {
+                Some(deadline.map_or(until, |deadline| deadline.min(until)))
+            }
+            _ => deadline,
+        }
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.activity.is_idle() && !self.activity.is_owed() && !self.activity.has_partial_head()
+    }
+
+    fn own_deadline(&self) -> Option<Ticks> {
         match &self.state {
             State::Detecting { seen, .. } if seen.is_empty() => {
                 let first_byte = clock::ticks(self.activity.hub().limits().first_byte);
@@ -119,9 +142,7 @@ impl Connection {
     }
 
     fn expire(&mut self, now: Ticks) -> ControlFlow<()> {
-        let is_at_rest = self.activity.is_idle()
-            && !self.activity.is_owed()
-            && !self.activity.has_partial_head();
+        let is_at_rest = self.is_at_rest();
         match &mut self.state {
             // The next request has come, hyper only has not seen it.
             State::Http1(_) if is_at_rest && has_bytes(&self.stream) => ControlFlow::Continue(()),
@@ -150,16 +171,16 @@ impl Connection {
         }
     }
 
-    /// Begins the drain, unless a request is on its way: hyper would close the connection under a head that it has read half of.
+    /// Begins the drain, unless a request may be on its way: hyper would close the connection under it.
     fn retire(&mut self) {
         match &mut self.state {
             State::Detecting { .. } | State::Lingering { .. } => return,
             State::Http1(http) => {
-                let is_between = self.activity.is_idle();
-                let is_begun = self.activity.has_partial_head()
-                    || self.activity.is_owed()
-                    || has_bytes(&self.stream);
-                if is_between && is_begun {
+                // Between requests: the last one may be on its way. `deadline` ends the wait.
+                if self.activity.is_idle() {
+                    if let (Drain::Wanted { until }, true) = (self.drain, self.is_at_rest()) {
+                        self.activity.expect(until);
+                    }
                     return;
                 }
                 Pin::new(http).graceful_shutdown();
@@ -215,12 +236,6 @@ impl Connection {
         let protocol = loop {
             let polled = AsyncRead::poll_read(Pin::new(&mut self.stream), cx, &mut buffer);
             match polled {
-                // Nothing was begun, and nothing shall be. The reactor may not know yet what the socket knows.
-                Poll::Pending
-                    if self.drain != Drain::No && seen.is_empty() && !has_bytes(&self.stream) =>
-                {
-                    return Poll::Ready(false);
-                }
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(false),
                 Poll::Ready(Ok(bytes)) => seen.extend_from_slice(&buffer[..bytes]),
@@ -260,7 +275,7 @@ impl Future for Connection {
         if this.poll_state(cx).is_ready() {
             return Poll::Ready(());
         }
-        if this.drain == Drain::Wanted {
+        if matches!(this.drain, Drain::Wanted { .. }) {
             this.retire();
         }
         this.activity.expect_head();

@@ -123,7 +123,7 @@ impl Server {
     ///
     /// Connections are tasks of [`smolkit_runtime::spawn`]. When the shutdown has resolved,
     /// - connections that wait in the kernel's queue are taken, and the listener is closed;
-    /// - a connection without a request is closed at once; HTTP/2 ones are told (GOAWAY);
+    /// - a connection without a request is closed if none comes within 200 ms (one may be on its way); HTTP/2 ones are told at once (GOAWAY);
     /// - a request that was begun, if only by its first byte, is finished, its response says `Connection: close`;
     /// - after the drain timeout, what is left is cut.
     ///
