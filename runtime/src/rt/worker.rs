@@ -19,7 +19,7 @@ use crate::reactor::{Shard, wake_all};
 /// A busy worker looks for I/O and timers after so many polls...
 const POLLS_MAX: u32 = 128;
 /// ... or after this time, whichever comes first; it looks at the clock every so many polls.
-const BUSY_TIME_MAX: Duration = Duration::from_micros(200);
+const BUSY_TIME_MAX: Duration = Duration::from_millis(1);
 const CLOCK_INTERVAL: u32 = 8;
 
 pub(crate) struct Worker {

@@ -25,9 +25,12 @@ pub fn router(config: &Config, ready: Readiness) -> Router {
         .merge(notes::routes(store))
         .method_not_allowed_fallback(problem::method_not_allowed)
         .fallback(problem::not_found)
-        .layer(DefaultBodyLimit::max(config.body_max))
-        .layer(middleware::from_fn(telemetry::observe))
-        .layer(requests.layer());
+        // One layer of three, the outermost first: axum wraps every route anew for each layer.
+        .layer((
+            requests.layer(),
+            middleware::from_fn(telemetry::observe),
+            DefaultBodyLimit::max(config.body_max),
+        ));
     let probes =
         health::routes(ready, registry).method_not_allowed_fallback(problem::method_not_allowed);
     service.merge(probes)
