@@ -27,6 +27,8 @@ enum Command {
     Echo(bench::echo::Settings),
     /// What does an HTTP request cost the server?
     Http(bench::http::Settings),
+    /// How many instructions of its own does a server spend on a request? (takes valgrind)
+    Instructions(bench::instructions::Settings),
     /// What do spawning and yielding cost?
     Tasks(bench::tasks::Settings),
     /// Does a service survive load, idle connections and being stopped under load?
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Echo(settings) => bench::echo::run(&settings),
         Command::Http(settings) => bench::http::run(&settings),
+        Command::Instructions(settings) => bench::instructions::run(&settings),
         Command::Tasks(settings) => bench::tasks::run(&settings),
         Command::Stress(settings) => bench::stress::run(&settings),
         Command::Build(settings) => bench::build::run(&settings),

@@ -10,17 +10,18 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use crate::bench::http::Contestant;
 use crate::load;
 use crate::measure::child::Child;
 use crate::measure::machine::{self, Others};
 use crate::measure::statistics::Summary;
 use crate::measure::syscalls::{Counter, Counts};
 use crate::measure::table::{Csv, Samples, Table, cost_cells, median_cell};
-use crate::servers::{self, System, Work};
+use crate::servers::{System, Work};
 
 #[derive(Args, Clone)]
 pub struct Settings {
@@ -43,7 +44,7 @@ pub struct Settings {
     /// How many slices they are cut into
     #[arg(long, default_value_t = 10)]
     slices: u64,
-    /// Repeat a slice that others disturbed, for so many seconds at most
+    /// Repeat what others disturbed, as long as the bench is no older than so many seconds
     #[arg(long, default_value_t = 0)]
     patience: u64,
     /// Do not count system calls, which takes perf
@@ -68,8 +69,9 @@ pub fn run(settings: &Settings) -> io::Result<()> {
         "round,connections,workers,system,cpu_ns_per_trip,trips_per_second,p50_us,p99_us,others",
     )?;
     println!("{}\n", machine::describe());
+    let deadline = Instant::now() + Duration::from_secs(settings.patience);
     for &connections in &settings.connections {
-        measure(settings, connections, &mut csv)?;
+        measure(settings, connections, deadline, &mut csv)?;
     }
     Ok(())
 }
@@ -106,7 +108,12 @@ struct Contest {
     others: f64,
 }
 
-fn measure(settings: &Settings, connections: usize, csv: &mut Csv) -> io::Result<()> {
+fn measure(
+    settings: &Settings,
+    connections: usize,
+    deadline: Instant,
+    csv: &mut Csv,
+) -> io::Result<()> {
     let systems: Vec<System> = settings
         .systems
         .iter()
@@ -123,7 +130,7 @@ fn measure(settings: &Settings, connections: usize, csv: &mut Csv) -> io::Result
             .collect::<io::Result<Vec<_>>>()?;
         for _ in 0..settings.slices {
             for contest in &mut contests {
-                contest.slice(slice_trips, Duration::from_secs(settings.patience))?;
+                contest.slice(slice_trips, deadline)?;
             }
             contests.rotate_left(1);
         }
@@ -144,7 +151,8 @@ fn measure(settings: &Settings, connections: usize, csv: &mut Csv) -> io::Result
 impl Contest {
     fn start(system: System, connections: usize, workers: usize, warmth: u64) -> io::Result<Self> {
         let (server_cores, load_cores) = machine::cores(workers);
-        let (server, port) = servers::start(system, Work::Echo, workers, &server_cores)?;
+        let contestant = Contestant::Inside(system, Work::Echo);
+        let (server, port) = contestant.start(workers, &server_cores)?;
         let mut load = load::echo::start(port, connections, &load_cores)?;
         load::echo::round_trips(&mut load, warmth)?;
         Ok(Contest {
@@ -159,8 +167,8 @@ impl Contest {
         })
     }
 
-    fn slice(&mut self, trips: u64, patience: Duration) -> io::Result<()> {
-        let ((used, outcome), others) = machine::quietly(patience, || {
+    fn slice(&mut self, trips: u64, deadline: Instant) -> io::Result<()> {
+        let ((used, outcome), others) = machine::quietly(deadline, || {
             let others = Others::watch()?;
             let before = (self.server.cpu_time()?, self.load.cpu_time()?);
             let outcome = load::echo::round_trips(&mut self.load, trips)?;

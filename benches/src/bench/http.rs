@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
@@ -41,7 +41,7 @@ pub struct Settings {
     /// Rows to leave out
     #[arg(long, value_delimiter = ',')]
     without: Vec<String>,
-    /// Repeat a run that others disturbed, for so many seconds at most
+    /// Repeat what others disturbed, as long as the bench is no older than so many seconds
     #[arg(long, default_value_t = 0)]
     patience: u64,
     /// Write every sample to this file
@@ -50,7 +50,7 @@ pub struct Settings {
 }
 
 #[derive(Clone)]
-enum Contestant {
+pub enum Contestant {
     Inside(System, Work),
     Service(PathBuf),
     Twin(PathBuf),
@@ -66,38 +66,43 @@ impl fmt::Display for Contestant {
     }
 }
 
-const INSIDE: [(System, Work); 6] = [
-    (System::Smolkit, Work::Hyper),
-    (System::Tokio, Work::Hyper),
-    (System::Smol, Work::Hyper),
-    (System::Smolkit, Work::Axum),
-    (System::Tokio, Work::Axum),
-    (System::Smol, Work::Axum),
-];
-
-impl Contestant {
-    fn start(&self, workers: usize, cores: &[usize]) -> io::Result<(Child, u16)> {
-        match self {
-            Contestant::Inside(system, work) => servers::start(*system, *work, workers, cores),
-            Contestant::Service(program) | Contestant::Twin(program) => {
-                start_service(program, workers, cores)
-            }
-        }
-    }
+/// The servers of this program.
+pub fn inside() -> impl Iterator<Item = Contestant> {
+    let systems = [System::Smolkit, System::Tokio, System::Smol];
+    let all = [Work::Hyper, Work::Axum].map(|work| systems.map(|system| (system, work)));
+    all.into_iter().flatten().map(|(system, work)| Contestant::Inside(system, work))
 }
 
-/// Starts a service that takes its settings from the environment, as the generated ones do.
-pub fn start_service(program: &Path, workers: usize, cores: &[usize]) -> io::Result<(Child, u16)> {
-    let mut command = Command::new(program);
-    command
-        .env("LISTEN", "127.0.0.1:0")
-        .env("SMOLKIT_THREADS", workers.to_string())
-        .env("TOKIO_WORKER_THREADS", workers.to_string());
-    let mut child = Child::start(command, cores)?;
-    let rest = child.hear("listening on http://127.0.0.1:")?;
-    let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-    let port = digits.parse().map_err(|_| io::Error::other(format!("not a port: {rest}")))?;
-    Ok((child, port))
+impl Contestant {
+    pub fn start(&self, workers: usize, cores: &[usize]) -> io::Result<(Child, u16)> {
+        let mut child = Child::start(self.command(workers)?, cores)?;
+        let port = self.port(&mut child)?;
+        Ok((child, port))
+    }
+
+    pub fn command(&self, workers: usize) -> io::Result<Command> {
+        let program = match self {
+            Contestant::Inside(system, work) => return servers::command(*system, *work, workers),
+            Contestant::Service(program) | Contestant::Twin(program) => program,
+        };
+        // They take their settings from the environment.
+        let mut command = Command::new(program);
+        command
+            .env("LISTEN", "127.0.0.1:0")
+            .env("SMOLKIT_THREADS", workers.to_string())
+            .env("TOKIO_WORKER_THREADS", workers.to_string());
+        Ok(command)
+    }
+
+    /// Waits until it listens.
+    pub fn port(&self, child: &mut Child) -> io::Result<u16> {
+        let rest = match self {
+            Contestant::Inside(..) => child.hear("port ")?,
+            _ => child.hear("listening on http://127.0.0.1:")?,
+        };
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse().map_err(|_| io::Error::other(format!("not a port: {rest}")))
+    }
 }
 
 const SLICE: Duration = Duration::from_secs(1);
@@ -114,18 +119,22 @@ pub fn run(settings: &Settings) -> io::Result<()> {
         "round,connections,workers,system,cpu_us_per_request,requests_per_second,p50_us,p99_us,others",
     )?;
     println!("{}\n", machine::describe());
+    let deadline = Instant::now() + Duration::from_secs(settings.patience);
     for &workers in &settings.workers {
-        measure(settings, workers, &mut csv)?;
+        measure(settings, workers, deadline, &mut csv)?;
     }
     Ok(())
 }
 
-fn measure(settings: &Settings, workers: usize, csv: &mut Csv) -> io::Result<()> {
-    let inside = INSIDE.map(|(system, work)| Contestant::Inside(system, work));
+fn measure(
+    settings: &Settings,
+    workers: usize,
+    deadline: Instant,
+    csv: &mut Csv,
+) -> io::Result<()> {
     let service = settings.service.clone().map(Contestant::Service);
     let twin = settings.twin.clone().map(Contestant::Twin);
-    let contestants: Vec<Contestant> = inside
-        .into_iter()
+    let contestants: Vec<Contestant> = inside()
         .chain(service)
         .chain(twin)
         .filter(|contestant| !settings.without.contains(&contestant.to_string()))
@@ -139,7 +148,7 @@ fn measure(settings: &Settings, workers: usize, csv: &mut Csv) -> io::Result<()>
             .collect::<io::Result<Vec<_>>>()?;
         for _ in 0..settings.slices {
             for contest in &mut contests {
-                contest.slice(settings)?;
+                contest.slice(settings, deadline)?;
             }
             contests.rotate_left(1);
         }
@@ -219,9 +228,8 @@ impl Contest {
         })
     }
 
-    fn slice(&mut self, settings: &Settings) -> io::Result<()> {
-        let patience = Duration::from_secs(settings.patience);
-        let ((used, outcome), others) = machine::quietly(patience, || {
+    fn slice(&mut self, settings: &Settings, deadline: Instant) -> io::Result<()> {
+        let ((used, outcome), others) = machine::quietly(deadline, || {
             let others = Others::watch()?;
             let before = self.server.cpu_time()?;
             let outcome = wrk::run(self.port, settings.connections, SLICE, &self.load_cores)?;
@@ -255,18 +263,18 @@ impl Contest {
 
 /// Every server inside answers right, asked by our own client.
 pub fn smoke() -> io::Result<()> {
-    for (system, work) in INSIDE {
-        let (_server, port) = servers::start(system, work, 2, &machine::cores(2).0)?;
+    for contestant in inside() {
+        let (_server, port) = contestant.start(2, &machine::cores(2).0)?;
         for connection in load::http::closed_loop(port, 8, Some(50), servers::ANSWER) {
             match connection.join() {
                 Ok((50, None)) => {}
                 result => {
-                    let message = format!("{work} on {system}: {result:?}");
+                    let message = format!("{contestant}: {result:?}");
                     return Err(io::Error::other(message));
                 }
             }
         }
-        println!("{work}-{system}: 8 × 50 requests answered");
+        println!("{contestant}: 8 × 50 requests answered");
     }
     println!();
     Ok(())

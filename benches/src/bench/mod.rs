@@ -3,5 +3,6 @@
 pub mod build;
 pub mod echo;
 pub mod http;
+pub mod instructions;
 pub mod stress;
 pub mod tasks;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::bench::http::start_service;
+use crate::bench::http::Contestant;
 use crate::load::http::{Connection, End, closed_loop};
 use crate::load::wrk;
 use crate::measure::child::Child;
@@ -43,7 +43,7 @@ pub fn run(settings: &Settings) -> io::Result<()> {
 
 fn start(settings: &Settings) -> io::Result<(Child, u16)> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    start_service(&settings.service, cores, &CORES[..cores.min(2)])
+    Contestant::Service(settings.service.clone()).start(cores, &CORES[..cores.min(2)])
 }
 
 fn load(settings: &Settings) -> io::Result<()> {

@@ -34,25 +34,24 @@ pub fn cores(server_count: usize) -> (Vec<usize>, Vec<usize>) {
     (server, load)
 }
 
-/// Measures once; if others used the machine meanwhile, waits up to `patience` for them to stop, and measures again.
+/// Measures once; if others used the machine meanwhile, waits for them to stop and measures again, until the deadline.
 ///
 /// `measure` gives its result and the share of a core that others had. The share that remains in the end comes with the result.
 pub fn quietly<T>(
-    patience: Duration,
+    deadline: Instant,
     mut measure: impl FnMut() -> io::Result<(T, f64)>,
 ) -> io::Result<(T, f64)> {
-    let end = Instant::now() + patience;
     loop {
         let (result, share) = measure()?;
-        if share <= QUIET_SHARE_MAX || Instant::now() >= end {
+        if share <= QUIET_SHARE_MAX || Instant::now() >= deadline {
             return Ok((result, share));
         }
-        wait_for_quiet(end)?;
+        wait_for_quiet(deadline)?;
     }
 }
 
-fn wait_for_quiet(end: Instant) -> io::Result<()> {
-    while Instant::now() < end {
+fn wait_for_quiet(deadline: Instant) -> io::Result<()> {
+    while Instant::now() < deadline {
         let others = Others::watch()?;
         thread::sleep(Duration::from_millis(300));
         if others.share(Duration::ZERO)? <= QUIET_SHARE_MAX {

@@ -7,15 +7,15 @@ mod on_smol;
 mod on_smolkit;
 mod on_tokio;
 
+use std::env;
 use std::fmt;
 use std::io;
 use std::net::TcpListener;
+use std::process::Command;
 
 use clap::{Args, ValueEnum};
 
 pub use self::app::ANSWER;
-
-use crate::measure::child::Child;
 
 /// A process that serves on a free port of the loopback interface until it is killed.
 #[derive(Args)]
@@ -88,18 +88,11 @@ impl fmt::Display for Work {
     }
 }
 
-/// Starts a server process; gives its port too.
-pub fn start(
-    system: System,
-    work: Work,
-    workers: usize,
-    cores: &[usize],
-) -> io::Result<(Child, u16)> {
-    let arguments = ["serve".into(), system.name(), work.to_string(), workers.to_string()];
-    let mut child = Child::myself(&arguments, cores)?;
-    let port = child.hear("port ")?;
-    let port = port.parse().map_err(|_| io::Error::other(format!("not a port: {port}")))?;
-    Ok((child, port))
+/// This program as a server.
+pub fn command(system: System, work: Work, workers: usize) -> io::Result<Command> {
+    let mut command = Command::new(env::current_exe()?);
+    command.args(["serve", &system.name(), &work.to_string(), &workers.to_string()]);
+    Ok(command)
 }
 
 /// The life of a server process.
