@@ -192,3 +192,26 @@ fn one_reads_while_another_writes() {
         });
     });
 }
+
+/// The last bytes and the end arrive together: the end must be read, though it is no event of its own.
+#[test]
+fn the_end_comes_with_the_last_bytes() {
+    within(60, || {
+        block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let addr = listener.local_addr().unwrap();
+            for _ in 0..500 {
+                let (client, accepted) =
+                    future::try_zip(TcpStream::connect(addr), listener.accept()).await.unwrap();
+                let (mut client, mut server) = (client, accepted.0);
+                // It waits before anything comes.
+                assert!(future::poll_once(server.read(&mut [0; 8])).await.is_none());
+                client.write_all(b"last").await.unwrap();
+                client.close().await.unwrap();
+                let mut text = String::new();
+                server.read_to_string(&mut text).await.unwrap();
+                assert_eq!(text, "last");
+            }
+        });
+    });
+}

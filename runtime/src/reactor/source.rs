@@ -11,6 +11,7 @@ use super::Shard;
 use super::readiness::{Readiness, Ready, Snapshot};
 use crate::context;
 use crate::sync::{Mutex, lock};
+use crate::sys::TELLS_END;
 
 /// One of the two ways in which bytes go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -109,7 +110,8 @@ impl Source {
 
     /// A stream socket moved fewer bytes than asked for: the next call would block, unless the end is near.
     pub(crate) fn drained(&self, seen: Snapshot, way: Way) {
-        if !seen.intersects(way.closed()) {
+        let may_end = way == Way::Read && !TELLS_END;
+        if !may_end && !seen.intersects(way.closed()) {
             self.block(seen, way);
         }
     }

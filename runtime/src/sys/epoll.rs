@@ -11,6 +11,9 @@ use rustix::io::Errno;
 use super::EVENTS_MAX;
 use crate::reactor::readiness::Ready;
 
+/// EPOLLRDHUP comes with the last bytes, or as an edge of its own.
+pub(crate) const TELLS_END: bool = true;
+
 /// The key of the eventfd; no source ever gets it (see `reactor::key`).
 const NOTIFY_KEY: u64 = u64::MAX;
 

@@ -11,6 +11,9 @@
 //!   with no event.
 //! - `notify()`: ends one `wait`, the present one or the next. From any thread.
 //!
+//! `TELLS_END`: whether the event of a stream's last bytes says that they are the last. Where it does not, a short read must be followed by
+//! another one: the end is no event of its own.
+//!
 //! `Events::iter` gives `(key, Ready)` without the notifications.
 
 #[cfg(all(any(target_os = "linux", target_os = "android"), not(smolkit_portable)))]
@@ -21,7 +24,7 @@ mod imp;
 #[path = "portable.rs"]
 mod imp;
 
-pub(crate) use imp::{Events, Poller};
+pub(crate) use imp::{Events, Poller, TELLS_END};
 
 /// How many events one `wait` fetches at most.
 pub(crate) const EVENTS_MAX: usize = 256;

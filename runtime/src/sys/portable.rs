@@ -12,6 +12,9 @@ use polling::{Event, PollMode};
 use super::EVENTS_MAX;
 use crate::reactor::readiness::Ready;
 
+/// `polling` reports the end of a stream as "readable" and nothing else.
+pub(crate) const TELLS_END: bool = false;
+
 pub(crate) struct Poller {
     inner: polling::Poller,
 }
