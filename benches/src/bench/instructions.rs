@@ -113,9 +113,9 @@ fn counted(
         _ => {
             let each = requests / connections as u64;
             for client in load::http::closed_loop(port, connections, Some(each), servers::ANSWER) {
-                match client.join() {
-                    Ok((answered, None)) if answered == each => {}
-                    _ => return Err(io::Error::other(format!("{contestant} did not answer all"))),
+                let result = client.join();
+                if !matches!(result, Ok((answered, None)) if answered == each) {
+                    return Err(io::Error::other(format!("{contestant}: {result:?}")));
                 }
             }
         }
