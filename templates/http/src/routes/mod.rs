@@ -6,7 +6,7 @@ mod notes;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::DefaultBodyLimit, middleware};
+use axum::{Router, extract::DefaultBodyLimit};
 use prometheus_client::registry::Registry;
 use smolkit::metrics::{HttpMetrics, ProcessMetrics};
 
@@ -22,15 +22,11 @@ pub fn router(config: &Config, ready: Readiness) -> Router {
 
     let service = Router::new()
         .merge(hello::routes())
-        .merge(notes::routes(store))
+        .merge(notes::routes(store).layer(DefaultBodyLimit::max(config.body_max)))
         .method_not_allowed_fallback(problem::method_not_allowed)
         .fallback(problem::not_found)
-        // One layer of three, the outermost first: axum wraps every route anew for each layer.
-        .layer((
-            requests.layer(),
-            middleware::from_fn(telemetry::observe),
-            DefaultBodyLimit::max(config.body_max),
-        ));
+        // One layer of two, the outermost first: axum wraps every route anew for each layer.
+        .layer((requests.layer(), telemetry::Observe));
     let probes =
         health::routes(ready, registry).method_not_allowed_fallback(problem::method_not_allowed);
     service.merge(probes)
