@@ -67,12 +67,15 @@ impl Runner {
                 }
             }
         }
-        if let Err(item) = self.queue.push(item) {
-            // SAFETY: `push` gave back what `into_raw` made above, or what an earlier call put in the slot for the newest.
-            self.overflow(unsafe { Runnable::from_raw(item) });
-        }
-        if self.queue.len() >= self.state.backlog_min {
-            self.state.notify();
+        match self.queue.push(item) {
+            Ok(()) if self.queue.len() < self.state.backlog_min => {}
+            Ok(()) => self.state.notify(),
+            Err(item) => {
+                // The local queue is full: the latest go where everybody can get them.
+                // SAFETY: `push` gave back what `into_raw` made above, or what an earlier call put in the slot for the newest.
+                self.state.inject(unsafe { Runnable::from_raw(item) });
+                self.state.notify();
+            }
         }
     }
 
@@ -188,17 +191,6 @@ impl Runner {
         drop(queues);
         // SAFETY: the queues hold what `push` put in with `into_raw`, and give every item out once.
         item.map(|item| unsafe { Runnable::from_raw(item) }).or_else(|| self.take_injected())
-    }
-
-    /// The local queue is full: half of it, and the new one, go where everybody can get them.
-    fn overflow(&self, runnable: Runnable) {
-        for _ in 0..CAPACITY / 2 {
-            let Some(item) = self.queue.pop() else { break };
-            // SAFETY: the queue holds what `push` put in with `into_raw`, and gives every item out once.
-            self.state.inject(unsafe { Runnable::from_raw(item) });
-        }
-        self.state.inject(runnable);
-        self.state.notify();
     }
 
     fn random_below(&self, limit: usize) -> usize {

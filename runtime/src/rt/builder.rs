@@ -81,7 +81,8 @@ impl Builder {
             let tried = format!("cannot make the pollers of {} workers: {error}", self.workers);
             io::Error::new(error.kind(), tried)
         })?;
-        let backlog_min = if self.workers > 1 { BACKLOG_MIN } else { 1 };
+        // A single worker has nobody to call: it finds its own queue empty before it sleeps.
+        let backlog_min = if self.workers > 1 { BACKLOG_MIN } else { usize::MAX };
         let handle = Handle(Arc::new(Inner {
             shared: Shared::new(backlog_min, self.workers),
             shards,
