@@ -107,8 +107,12 @@ impl Parker {
     fn park(self: &Arc<Self>, wakers: &mut Vec<Waker>) {
         match commons::existing() {
             Some(commons) => commons.park(self, wakers),
-            None => self.sleep(),
+            None => commons::sleep_beside(self),
         }
+    }
+
+    pub(crate) fn is_notified(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == NOTIFIED
     }
 
     fn take_notification(&self) -> bool {

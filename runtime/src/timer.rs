@@ -118,6 +118,9 @@ impl Timer {
         self.period = period;
         if let Some(waker) = waker {
             self.enter(&waker);
+            if !self.is_driven() {
+                waker.wake();
+            }
         }
     }
 
@@ -138,16 +141,20 @@ impl Timer {
             self.entry = None;
             self.enter(cx.waker());
         }
-        if self
-            .entry
-            .as_ref()
-            .is_none_or(|entry| entry.shard.is_common() && context::ensure_driven().is_err())
-        {
+        if !self.is_driven() {
             // No descriptor or no thread is to be had: the task looks again and again until there is one, or the time has come.
             std::thread::yield_now();
             cx.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+
+    /// Whether somebody will wake us.
+    fn is_driven(&self) -> bool {
+        match (&self.entry, self.when) {
+            (Some(entry), _) => !entry.shard.is_common() || context::ensure_driven().is_ok(),
+            (None, when) => when.is_none(),
+        }
     }
 
     fn enter(&mut self, waker: &std::task::Waker) {

@@ -149,6 +149,12 @@ impl TcpStream {
     }
 }
 
+/// How many bytes a vectored call would move if it could. The system takes so many buffers at a time (POSIX allows it 16, Linux takes 1,024);
+/// beyond that a short count says nothing, and 0 makes it so.
+fn wanted(lens: impl ExactSizeIterator<Item = usize>) -> usize {
+    if lens.len() <= 16 { lens.sum() } else { 0 }
+}
+
 impl AsyncRead for TcpStream {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -163,7 +169,7 @@ impl AsyncRead for TcpStream {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        let wanted = bufs.iter().map(|buf| buf.len()).sum();
+        let wanted = wanted(bufs.iter().map(|buf| buf.len()));
         self.inner.poll_read_stream(cx, wanted, |mut io| io.read_vectored(bufs))
     }
 }
@@ -182,7 +188,7 @@ impl AsyncWrite for TcpStream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let wanted = bufs.iter().map(|buf| buf.len()).sum();
+        let wanted = wanted(bufs.iter().map(|buf| buf.len()));
         self.inner.poll_write_stream(cx, wanted, |mut io| io.write_vectored(bufs))
     }
 

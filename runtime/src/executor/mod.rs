@@ -122,6 +122,7 @@ impl<'a> Executor<'a> {
         // The runner is owned by the closure, so that this future is `Send`.
         poll_fn(move |cx| {
             let _entered = EnterRunner::new(&runner);
+            runner.settle();
             if let Poll::Ready(output) = future.as_mut().poll(cx) {
                 return Poll::Ready(output);
             }

@@ -108,6 +108,12 @@ impl Runner {
         self.sleeper.wake_up(&self.state);
     }
 
+    /// Before code of others runs that may block: it must not count as searching meanwhile.
+    pub(crate) fn settle(&self) {
+        self.sleeper.wake_up(&self.state);
+        self.sleeper.found(&self.state);
+    }
+
     /// Calls `f`, which wakes tasks for a batch of events; they run in the order of their wake-ups.
     pub(crate) fn keep_order<R>(&self, f: impl FnOnce() -> R) -> R {
         struct Reset<'r>(&'r Cell<bool>);

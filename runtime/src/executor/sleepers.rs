@@ -46,6 +46,14 @@ impl<W> Sleepers<W> {
         Some(sleeper)
     }
 
+    /// A sleeper to wake even if somebody searches: for whoever needs one more pair of eyes, not one more pair of hands.
+    pub(crate) fn rouse(&self) -> Option<W> {
+        let mut list = lock(&self.list);
+        let (_, sleeper) = list.pop()?;
+        self.counts.fetch_sub(ASLEEP - SEARCHING, Ordering::SeqCst);
+        Some(sleeper)
+    }
+
     /// Puts runner `id` on the list. The caller then calls `recheck` and looks at all queues once more.
     pub(crate) fn fall_asleep(&self, id: usize, waker: W, was_searching: bool) {
         let mut list = lock(&self.list);

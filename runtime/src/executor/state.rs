@@ -159,6 +159,17 @@ impl State {
         }
     }
 
+    /// Wakes a sleeping runner in any case.
+    pub(crate) fn rouse(&self) {
+        if let Some(waker) = self.sleepers.rouse() {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::SeqCst)
+    }
+
     /// How many runners sleep.
     pub(crate) fn asleep(&self) -> usize {
         self.sleepers.asleep()

@@ -17,8 +17,6 @@ use crate::sync::{Mutex, lock};
 
 pub(crate) struct Commons {
     shard: Arc<Shard>,
-    /// Threads in `block_on` that sleep while another one drives.
-    sleepers: Mutex<Vec<Arc<Parker>>>,
     /// How many turns there have been.
     turns: AtomicUsize,
     helper: Helper,
@@ -44,6 +42,43 @@ static COMMONS: OnceLock<Commons> = OnceLock::new();
 
 /// Threads in `block_on`, no workers among them: each of them drives when it parks.
 static BLOCKERS: AtomicUsize = AtomicUsize::new(0);
+
+/// Those of them that sleep while another one drives, or while there is nothing to drive yet.
+static SLEEPERS: Mutex<Vec<Arc<Parker>>> = Mutex::new(Vec::new());
+
+/// Sleeps where there is no shard to drive. Whoever makes one, and leaves, calls the sleepers.
+pub(crate) fn sleep_beside(parker: &Arc<Parker>) {
+    let seat = SleeperSeat::take(parker);
+    // On the list first, then a second look.
+    if COMMONS.get().is_none() {
+        parker.sleep();
+    }
+    drop(seat);
+}
+
+/// Calls one of the sleepers, who will drive when it parks again.
+fn call_next() -> bool {
+    let next = lock(&SLEEPERS).pop();
+    let Some(next) = next else { return false };
+    next.unpark();
+    true
+}
+
+/// A place on the list of sleepers, until it is dropped.
+struct SleeperSeat<'p>(&'p Arc<Parker>);
+
+impl<'p> SleeperSeat<'p> {
+    fn take(parker: &'p Arc<Parker>) -> SleeperSeat<'p> {
+        lock(&SLEEPERS).push(parker.clone());
+        SleeperSeat(parker)
+    }
+}
+
+impl Drop for SleeperSeat<'_> {
+    fn drop(&mut self) {
+        lock(&SLEEPERS).retain(|other| !Arc::ptr_eq(other, self.0));
+    }
+}
 
 /// The shard, made on first use.
 pub(crate) fn shard() -> io::Result<Arc<Shard>> {
@@ -72,6 +107,10 @@ impl Presence {
 impl Drop for Presence {
     fn drop(&mut self) {
         if BLOCKERS.fetch_sub(1, Ordering::SeqCst) > 1 {
+            // We may have been called to drive, and do not: the next one has to.
+            if COMMONS.get().is_some_and(|commons| !commons.shard.is_parked()) {
+                call_next();
+            }
             return;
         }
         if let Some(commons) = COMMONS.get().filter(|commons| !commons.shard.is_idle()) {
@@ -84,12 +123,7 @@ impl Drop for Presence {
 
 impl Commons {
     fn new(shard: Arc<Shard>) -> Commons {
-        Commons {
-            shard,
-            sleepers: Mutex::new(Vec::new()),
-            turns: AtomicUsize::new(0),
-            helper: Helper::default(),
-        }
+        Commons { shard, turns: AtomicUsize::new(0), helper: Helper::default() }
     }
 
     /// Sleeps until `parker` is called or something happens; drives the shard meanwhile if nobody else does.
@@ -98,14 +132,14 @@ impl Commons {
             return;
         }
         // On the list first, then a second try: a driver that leaves in between has seen us, or we find its place free.
-        lock(&self.sleepers).push(parker.clone());
+        let seat = SleeperSeat::take(parker);
         if !self.drive(parker, wakers) {
             if self.helper.is_driving.load(Ordering::SeqCst) {
                 self.shard.notify();
             }
             parker.sleep();
         }
-        lock(&self.sleepers).retain(|other| !Arc::ptr_eq(other, parker));
+        drop(seat);
     }
 
     /// Looks for events without waiting.
@@ -120,7 +154,7 @@ impl Commons {
         if !parker.begin_driving() {
             return true;
         }
-        let has_driven = self.shard.turn(None, wakers);
+        let has_driven = self.shard.turn_unless(None, || parker.is_notified(), wakers);
         let is_notified = parker.end_driving();
         if has_driven {
             self.after_turn(wakers);
@@ -135,9 +169,8 @@ impl Commons {
 
     fn after_turn(&self, wakers: &mut Vec<Waker>) {
         self.turns.fetch_add(1, Ordering::Relaxed);
-        let next = lock(&self.sleepers).pop();
-        if let Some(next) = next {
-            next.unpark();
+        if call_next() {
+            // It takes over while we run.
         } else if self.helper.is_asleep.load(Ordering::SeqCst) {
             self.helper.rouse();
         }
@@ -186,7 +219,7 @@ impl Commons {
             // Nobody is there to drive, or they are kept from it.
             self.helper.is_driving.store(true, Ordering::SeqCst);
             // A thread that began to sleep before it could see the flag is on the list by now.
-            let waits = lock(&self.sleepers).is_empty();
+            let waits = lock(&SLEEPERS).is_empty();
             let limit = if waits { None } else { Some(Duration::ZERO) };
             let has_driven = self.shard.turn(limit, &mut wakers);
             self.helper.is_driving.store(false, Ordering::SeqCst);

@@ -100,8 +100,19 @@ impl Shard {
     /// False if another thread drives this shard; then nothing was done. The caller runs the wakers: never here,
     /// under the lock.
     pub(crate) fn turn(&self, limit: Option<Duration>, wakers: &mut Vec<Waker>) -> bool {
+        self.turn_unless(limit, || false, wakers)
+    }
+
+    /// The same, but it does not wait if `is_called` once everybody can see that this thread is about to: a notification that came before the
+    /// lock was ours may have ended somebody else's turn.
+    pub(crate) fn turn_unless(
+        &self,
+        limit: Option<Duration>,
+        is_called: impl Fn() -> bool,
+        wakers: &mut Vec<Waker>,
+    ) -> bool {
         let Ok(mut driver) = self.driver.try_lock() else { return false };
-        let may_wait = limit != Some(Duration::ZERO) && self.park.begin();
+        let may_wait = limit != Some(Duration::ZERO) && self.park.begin() && !is_called();
         let wait = if may_wait { self.wait_time(limit) } else { Some(Duration::ZERO) };
         let waited = self.poller.wait(&mut driver.events, wait);
         if may_wait || limit != Some(Duration::ZERO) {

@@ -37,7 +37,8 @@ impl Way {
     }
 }
 
-/// How many tasks may wait in the `poll_*` functions for one direction before the oldest is woken to make room.
+/// So many wakers may wait in the `poll_*` functions for one direction before all of them are woken, to sort out those that nobody needs any more.
+/// If they come back, there may be twice as many next time.
 const POLLERS_MAX: usize = 32;
 
 pub(crate) struct Source {
@@ -73,6 +74,7 @@ struct Direction {
 #[derive(Default)]
 struct Crowd {
     pollers: Vec<Waker>,
+    pollers_max: usize,
     waiters: Slab<Option<Waker>>,
 }
 
@@ -286,12 +288,18 @@ impl Direction {
         if poller.will_wake(&waker) {
             return Spare::Drop(waker);
         }
-        let pollers = &mut self.crowd.get_or_insert_default().pollers;
+        let crowd = self.crowd.get_or_insert_default();
+        crowd.pollers_max = crowd.pollers_max.max(POLLERS_MAX);
+        let pollers = &mut crowd.pollers;
         if pollers.iter().any(|other| other.will_wake(&waker)) {
             return Spare::Drop(waker);
         }
         pollers.push(waker);
-        if pollers.len() > POLLERS_MAX { Spare::Wake(pollers.remove(0)) } else { Spare::None }
+        if pollers.len() <= crowd.pollers_max {
+            return Spare::None;
+        }
+        crowd.pollers_max *= 2;
+        Spare::Wake(std::mem::take(pollers))
     }
 
     /// Returns the waker that the new one replaces.
@@ -311,6 +319,7 @@ impl Direction {
         wakers.extend(self.poller.take());
         if let Some(crowd) = &mut self.crowd {
             wakers.append(&mut crowd.pollers);
+            crowd.pollers_max = POLLERS_MAX;
             // Those with a place keep it until they leave.
             wakers.extend(crowd.waiters.iter_mut().filter_map(|(_, waker)| waker.take()));
         }
@@ -321,7 +330,7 @@ impl Direction {
 enum Spare {
     None,
     Drop(Waker),
-    Wake(Waker),
+    Wake(Vec<Waker>),
 }
 
 impl Spare {
@@ -329,7 +338,7 @@ impl Spare {
         match self {
             Spare::None => {}
             Spare::Drop(waker) => drop(waker),
-            Spare::Wake(waker) => waker.wake(),
+            Spare::Wake(mut wakers) => super::wake_all(&mut wakers),
         }
     }
 }

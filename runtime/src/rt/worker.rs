@@ -32,6 +32,19 @@ pub(crate) struct Worker {
     polls: Cell<u32>,
     last_turn: Cell<Instant>,
     quiet_looks: Cell<usize>,
+    /// Calls of `block_on` on this worker's stack.
+    nesting: Cell<usize>,
+}
+
+/// So many calls of `block_on` inside of tasks fit on a worker's stack in any case; those above it run no other tasks.
+const NESTING_MAX: usize = 64;
+
+struct Leave<'c>(&'c Cell<usize>);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 /// Wakes the worker that parks in the shard.
@@ -77,6 +90,7 @@ impl Worker {
             polls: Cell::new(0),
             last_turn: Cell::new(Instant::now()),
             quiet_looks: Cell::new(0),
+            nesting: Cell::new(0),
         }
     }
 
@@ -91,8 +105,14 @@ impl Worker {
             while panic::catch_unwind(AssertUnwindSafe(|| self.work())).is_err() {}
         }
         let handle = self.handle.clone();
+        // Whoever still waits here, in a `block_on` inside a task of another worker, finds another shard.
+        self.shard.close();
         // What waits in the local queue goes to the others.
         drop(self);
+        if handle.0.shared.state.is_closed() {
+            // The shutdown did not wait for this worker's last poll: its task is dropped now.
+            handle.0.shared.close(Some(Instant::now()));
+        }
         handle.0.gone.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -102,6 +122,9 @@ impl Worker {
 
     /// A `block_on` inside a task: this worker goes on with other tasks, on top of the present one's stack.
     pub(crate) fn block_on<T>(&self, mut future: Pin<&mut impl Future<Output = T>>) -> T {
+        let depth = self.nesting.get() + 1;
+        self.nesting.set(depth);
+        let _nested = Leave(&self.nesting);
         let nested =
             Arc::new(Nested { is_woken: AtomicBool::new(true), shard: self.shard.clone() });
         let waker = Waker::from(nested.clone());
@@ -111,6 +134,11 @@ impl Worker {
                 {
                     return output;
                 }
+            }
+            if depth > NESTING_MAX {
+                // No further task on top of this stack: this one waits alone, for I/O, timers and other threads.
+                self.turn(None);
+                continue;
             }
             match self.runner.next_thorough() {
                 Some(runnable) => self.execute(runnable),
@@ -173,7 +201,7 @@ impl Worker {
     fn call_warden(&self) {
         let inner = &self.handle.0;
         if inner.shards.len() > 1 && inner.warden.is_absent() {
-            inner.shared.state.notify();
+            inner.shared.state.rouse();
         }
     }
 

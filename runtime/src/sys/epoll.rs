@@ -117,8 +117,12 @@ fn interest() -> epoll::EventFlags {
 fn ready(flags: epoll::EventFlags) -> Ready {
     use epoll::EventFlags as F;
     let mut ready = Ready::EMPTY;
-    if flags.intersects(F::IN | F::PRI) {
+    if flags.contains(F::IN) {
         ready = ready | Ready::READABLE;
+    }
+    if flags.contains(F::PRI) {
+        // A read stops at TCP's urgent mark: until one would block, a short read says nothing.
+        ready = ready | Ready::READABLE | Ready::READ_CLOSED;
     }
     if flags.contains(F::OUT) {
         ready = ready | Ready::WRITABLE;
