@@ -215,3 +215,30 @@ fn the_end_comes_with_the_last_bytes() {
         });
     });
 }
+
+/// More buffers than the system takes at once: the short count does not mean that the socket is drained, or full.
+#[test]
+fn more_buffers_than_the_system_takes() {
+    use std::io::{IoSlice, IoSliceMut};
+    within(20, || {
+        block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let addr = listener.local_addr().unwrap();
+            let (mut client, (mut server, _)) =
+                future::try_zip(TcpStream::connect(addr), listener.accept()).await.unwrap();
+            let byte = [7];
+            let slices = vec![IoSlice::new(&byte); 1_500];
+            let mut sent = 0;
+            while sent < 3_000 {
+                sent += client.write_vectored(&slices).await.unwrap();
+            }
+            let mut received = 0;
+            while received < sent {
+                let mut storage = vec![[0u8; 1]; 1_500];
+                let mut slices: Vec<_> =
+                    storage.iter_mut().map(|byte| IoSliceMut::new(byte)).collect();
+                received += server.read_vectored(&mut slices).await.unwrap();
+            }
+        });
+    });
+}
