@@ -176,3 +176,19 @@ fn cancelled_timers_leave_nothing() {
         assert!(resident_kib() < before + 20_000, "{before} KiB before, {} after", resident_kib());
     });
 }
+
+#[test]
+fn a_poller_waits_for_a_far_deadline() {
+    within(Duration::from_secs(10), || {
+        // Longer than a poller's wait in milliseconds can be, which are 24.8 days.
+        let far = || Timer::after(Duration::from_secs(100 * 24 * 3_600));
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        runtime.spawn(far()).detach();
+        let thread = std::thread::spawn(|| std::thread::sleep(Duration::from_millis(20)));
+        block_on(future::or(far(), async {
+            smolkit_runtime::unblock(move || thread.join().unwrap()).await;
+            Instant::now()
+        }));
+        assert_eq!(block_on(runtime.spawn(async { 7 })), 7);
+    });
+}
