@@ -55,14 +55,25 @@ pub fn run(settings: &Settings) -> io::Result<()> {
         settings.connections, settings.requests
     );
     let mut table = Table::new(&["system", "instructions a request"]);
+    let mut failed = None;
     for contestant in echo.into_iter().chain(http::inside()).chain(service).chain(twin) {
-        let few = count(settings, &contestant, settings.requests / 4)?;
-        let many = count(settings, &contestant, settings.requests * 5 / 4)?;
-        let each = many.saturating_sub(few) as f64 / settings.requests as f64;
-        table.row(vec![contestant.to_string(), format!("{each:.0}")]);
+        let cell = match each(settings, &contestant) {
+            Ok(each) => format!("{each:.0}"),
+            Err(error) => {
+                failed = Some(error);
+                "-".into()
+            }
+        };
+        table.row(vec![contestant.to_string(), cell]);
     }
     table.print();
-    Ok(())
+    failed.map_or(Ok(()), Err)
+}
+
+fn each(settings: &Settings, contestant: &Contestant) -> io::Result<f64> {
+    let few = count(settings, contestant, settings.requests / 4)?;
+    let many = count(settings, contestant, settings.requests * 5 / 4)?;
+    Ok(many.saturating_sub(few) as f64 / settings.requests as f64)
 }
 
 /// All instructions of a server that answers so many requests.
