@@ -47,7 +47,7 @@ pub use async_task::{FallibleTask, Task};
 
 pub use self::block_on::block_on;
 pub use self::blocking::unblock;
-pub use self::executor::{Executor, LocalExecutor};
+pub use self::executor::{Executor, LocalExecutor, StaticExecutor, StaticLocalExecutor};
 pub use self::io::{Async, IoSafe, Readable, Writable};
 pub use self::rt::{Builder, Runtime, spawn};
 pub use self::timer::Timer;
