@@ -42,6 +42,7 @@ pub mod signal;
 mod sync;
 mod sys;
 mod timer;
+mod unblock;
 
 pub use async_task::{FallibleTask, Task};
 
@@ -51,3 +52,4 @@ pub use self::executor::{Executor, LocalExecutor};
 pub use self::io::{Async, IoSafe, Readable, ReadableOwned, Writable, WritableOwned};
 pub use self::rt::{Builder, Runtime, spawn};
 pub use self::timer::Timer;
+pub use self::unblock::Unblock;
