@@ -42,12 +42,14 @@ pub mod signal;
 mod sync;
 mod sys;
 mod timer;
+mod unblock;
 
 pub use async_task::{FallibleTask, Task};
 
 pub use self::block_on::block_on;
 pub use self::blocking::unblock;
 pub use self::executor::{Executor, LocalExecutor, StaticExecutor, StaticLocalExecutor};
-pub use self::io::{Async, IoSafe, Readable, Writable};
+pub use self::io::{Async, IoSafe, Readable, ReadableOwned, Writable, WritableOwned};
 pub use self::rt::{Builder, Runtime, spawn};
 pub use self::timer::Timer;
+pub use self::unblock::Unblock;
