@@ -26,6 +26,7 @@
 //!
 //! - [`block_on`], [`spawn`], [`Task`], [`Runtime`], [`Executor`], [`LocalExecutor`]: run futures.
 //! - [`Async`], [`Timer`], [`unblock`]: wait for descriptors, for time, for work that blocks.
+//! - [`time`]: sleeping, timeouts and intervals.
 //! - [`net`]: TCP. [`signal`]: being asked to stop.
 //! - [`future`], [`io`], [`stream`], [`prelude`]: futures-lite.
 //!
@@ -45,7 +46,8 @@
 
 #[doc(inline)]
 pub use smolkit_runtime::{
-    Async, Builder, Executor, LocalExecutor, Runtime, Task, Timer, block_on, signal, spawn, unblock,
+    Async, Builder, Executor, LocalExecutor, Runtime, Task, Timer, block_on, signal, spawn, time,
+    unblock,
 };
 
 #[doc(inline)]

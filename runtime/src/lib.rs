@@ -15,7 +15,8 @@
 //!
 //! - [`block_on`], [`spawn`], [`Task`]: run futures. [`Runtime`]: workers of your own.
 //! - [`Executor`], [`LocalExecutor`]: executors as plain values.
-//! - [`Async`]: any pollable file descriptor. [`Timer`]: deadlines. [`unblock`]: work that blocks.
+//! - [`Async`]: any pollable file descriptor. [`unblock`]: work that blocks.
+//! - [`time`]: sleeping, timeouts and intervals. [`Timer`]: smol's.
 //! - [`signal`]: being asked to stop.
 //!
 //! Sockets and timers work on any executor, this crate's or another.
@@ -41,6 +42,7 @@ mod rt;
 pub mod signal;
 mod sync;
 mod sys;
+pub mod time;
 mod timer;
 mod unblock;
 

@@ -1,3 +1,4 @@
+mod insert_and_park;
 mod local_queue;
 mod park_and_notify;
 mod readiness_word;
