@@ -27,7 +27,7 @@
 //! - [`block_on`], [`spawn`], [`Task`], [`Runtime`], [`Executor`], [`LocalExecutor`]: run futures.
 //! - [`Async`], [`Timer`], [`unblock`]: wait for descriptors, for time, for work that blocks.
 //! - [`channel`], [`lock`], [`sync`]: tasks wait for one another.
-//! - [`process`]: subprocesses.
+//! - [`fs`]: files and directories. [`process`]: subprocesses.
 //! - [`net`]: TCP. [`signal`]: being asked to stop.
 //! - [`future`], [`io`], [`stream`], [`prelude`]: futures-lite.
 //!
@@ -36,6 +36,7 @@
 //! | feature | adds | costs |
 //! |---|---|---|
 //! | `net` (default) | [`net`] | a crate of ours |
+//! | `fs` (default) | [`fs`] | a crate of ours, tracing |
 //! | `process` (default) | [`process`] | a crate of ours, `sync` |
 //! | `sync` (default) | [`channel`], [`lock`], [`sync`] | async-channel, async-lock, async-broadcast |
 //! | `http` | `http`: a server for HTTP/1 and HTTP/2 that takes an axum router | hyper, h2, axum |
@@ -58,6 +59,10 @@ pub use futures_lite::{future, io, pin, prelude, ready, stream};
 #[cfg(feature = "net")]
 #[doc(inline)]
 pub use smolkit_net as net;
+
+#[cfg(feature = "fs")]
+#[doc(inline)]
+pub use smolkit_fs as fs;
 
 #[cfg(feature = "process")]
 #[doc(inline)]
