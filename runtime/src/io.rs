@@ -275,6 +275,21 @@ impl<T> Async<T> {
         poll_with(&self.source, cx, Way::Write, || op(self.get_ref()), |_| false)
     }
 
+    /// [`poll_read_with`](Async::poll_read_with) where fewer bytes than `wanted` mean that there are no more: the next call waits without
+    /// trying.
+    ///
+    /// That holds for TCP and for pipes, and for no other stream: a read from a Unix socket stops where descriptors or credentials were sent along.
+    pub fn poll_read_stream(
+        &self,
+        cx: &mut Context<'_>,
+        wanted: usize,
+        mut op: impl FnMut(&T) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        // Nothing read is the end, which stays readable.
+        let is_short = |&count: &usize| count != 0 && count < wanted;
+        poll_with(&self.source, cx, Way::Read, || op(self.get_ref()), is_short)
+    }
+
     /// [`poll_write_with`](Async::poll_write_with) for stream sockets, where fewer bytes than `wanted` mean that the buffer is full:
     /// the next call waits without trying.
     pub fn poll_write_stream(
