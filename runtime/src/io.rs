@@ -3,7 +3,7 @@
 mod socket;
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::Pin;
@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use futures_io::{AsyncRead, AsyncWrite};
 use rustix::io::Errno;
 
+use crate::context;
 use crate::reactor::source::{Source, Way};
 
 /// An async adapter for a type that is a file descriptor: a socket, a pipe, a timerfd...
@@ -219,6 +220,7 @@ impl<T> Async<T> {
     }
 
     async fn with<R>(&self, way: Way, mut op: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        poll_fn(context::poll_budget).await;
         loop {
             if let Some(result) = try_op(&self.source, way, || op(self.get_ref())) {
                 return result;
@@ -234,6 +236,7 @@ impl<T> Async<T> {
     ) -> io::Result<R> {
         let Async { source, io } = self;
         let io = io.as_mut().expect("only into_inner empties it, and consumes it");
+        poll_fn(context::poll_budget).await;
         loop {
             if let Some(result) = try_op(source, way, || op(io)) {
                 return result;
@@ -272,6 +275,7 @@ fn poll_with<R>(
     mut op: impl FnMut() -> io::Result<R>,
     is_short: impl Fn(&R) -> bool,
 ) -> Poll<io::Result<R>> {
+    ready!(context::poll_budget(cx));
     loop {
         let seen = source.seen();
         match try_op(source, way, &mut op) {

@@ -13,7 +13,7 @@
 //! });
 //! ```
 //!
-//! - [`block_on`], [`spawn`], [`Task`]: run futures. [`Runtime`]: workers of your own.
+//! - [`block_on`], [`spawn`], [`Task`]: run futures. [`Runtime`]: workers of your own; [`Handle`], [`Metrics`].
 //! - [`Executor`], [`LocalExecutor`]: executors as plain values.
 //! - [`Async`]: any pollable file descriptor. [`Timer`]: deadlines. [`unblock`]: work that blocks.
 //! - [`signal`]: being asked to stop.
@@ -47,7 +47,8 @@ pub use async_task::{FallibleTask, Task};
 
 pub use self::block_on::block_on;
 pub use self::blocking::unblock;
+pub use self::context::EnterGuard;
 pub use self::executor::{Executor, LocalExecutor};
 pub use self::io::{Async, IoSafe, Readable, Writable};
-pub use self::rt::{Builder, Runtime, spawn};
+pub use self::rt::{Builder, Handle, Metrics, Runtime, TryCurrentError, spawn};
 pub use self::timer::Timer;

@@ -134,6 +134,7 @@ impl Timer {
             };
             return Poll::Ready(when);
         }
+        context::expect_wake(cx.waker());
         let is_waiting = self.entry.as_ref().is_some_and(|entry| {
             !entry.shard.is_closed() && entry.shard.update_timer(entry.key, cx.waker())
         });

@@ -13,7 +13,6 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::pin;
 use std::sync::OnceLock;
 use std::task::Poll;
-use std::thread;
 
 pub use self::local::LocalExecutor;
 
@@ -135,7 +134,7 @@ impl<'a> Executor<'a> {
     fn shared(&self) -> &Shared {
         self.shared.get_or_init(|| {
             // Nobody watches over those who run this executor: a push wakes a sleeper at once.
-            Shared::new(1, thread::available_parallelism().map_or(1, usize::from))
+            Shared::new(1, crate::rt::parallelism())
         })
     }
 

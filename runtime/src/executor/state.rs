@@ -170,6 +170,13 @@ impl State {
         self.is_closed.load(Ordering::SeqCst)
     }
 
+    /// How many tasks wait in the injector, and how many in local queues.
+    pub(crate) fn queued(&self) -> (usize, usize) {
+        let queues = self.queues();
+        let local = queues.iter().map(|queue| queue.len() + usize::from(queue.has_newest())).sum();
+        (self.injector.len(), local)
+    }
+
     /// How many runners sleep.
     pub(crate) fn asleep(&self) -> usize {
         self.sleepers.asleep()
@@ -228,7 +235,7 @@ impl<F: Future> Future for Listed<F> {
 
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        self.project().future.poll(cx)
+        context::poll_task(cx, |cx| self.project().future.poll(cx))
     }
 }
 

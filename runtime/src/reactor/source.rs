@@ -127,6 +127,7 @@ impl Source {
         if self.is_ready(self.seen(), way) {
             return Poll::Ready(Ok(()));
         }
+        context::expect_wake(cx.waker());
         let waker = cx.waker().clone();
         let mut state = lock(&self.state);
         self.home(&mut state)?;
@@ -149,6 +150,7 @@ impl Source {
         if self.is_ready(self.seen(), way) {
             return Poll::Ready(Ok(()));
         }
+        context::expect_wake(cx.waker());
         let waker = cx.waker().clone();
         let mut state = lock(&self.state);
         self.home(&mut state)?;
@@ -171,6 +173,7 @@ impl Source {
         armed: &mut Option<usize>,
         slot: &mut Option<usize>,
     ) -> Poll<io::Result<()>> {
+        context::expect_wake(cx.waker());
         let waker = cx.waker().clone();
         let mut state = lock(&self.state);
         let events = state.direction(way).events;
@@ -194,6 +197,7 @@ impl Source {
         cx: &mut Context<'_>,
         way: Way,
     ) -> Poll<io::Result<()>> {
+        context::expect_wake(cx.waker());
         let waker = cx.waker().clone();
         let mut state = lock(&self.state);
         let direction = state.direction(way);
