@@ -98,6 +98,9 @@ impl Pool {
     }
 
     fn start_thread(&'static self) -> bool {
+        if crate::context::may_start_thread("a thread for blocking work").is_err() {
+            return false;
+        }
         let builder = thread::Builder::new().name("smolkit-blocking".into());
         builder.spawn(move || self.work()).is_ok()
     }

@@ -2,22 +2,34 @@
 
 use std::cell::Cell;
 use std::io;
+use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use crate::executor::runner::Runner;
 use crate::reactor::{Shard, commons};
-use crate::rt::{Handle, Worker};
+use crate::rt::{Handle, Inner, Worker};
+
+/// So many operations of I/O and timers succeed in one poll of a task; then the task waits for its next turn.
+const BUDGET: u32 = 64;
+/// Outside of our tasks nobody is counted.
+const NO_BUDGET: u32 = u32::MAX;
 
 thread_local! {
     static CONTEXT: Local = const {
         Local {
             worker: Cell::new(ptr::null()),
             runner: Cell::new(ptr::null()),
-            runtime: Cell::new(ptr::null()),
+            scope: Cell::new(Scope { runtime: ptr::null(), id: 0, is_public: false }),
+            scopes: Cell::new(0),
             blocking_depth: Cell::new(0),
             number: Cell::new(usize::MAX),
+            seat: Cell::new(ptr::null()),
+            task: Cell::new(ptr::null()),
+            has_stranger: Cell::new(false),
+            budget: Cell::new(NO_BUDGET),
         }
     };
 }
@@ -27,10 +39,40 @@ struct Local {
     worker: Cell<*const Worker>,
     /// Not null only while that runner is being polled.
     runner: Cell<*const Runner>,
-    /// Not null inside a runtime's workers and its `block_on`.
-    runtime: Cell<*const Handle>,
+    scope: Cell<Scope>,
+    /// How many scopes there have been, for their names.
+    scopes: Cell<u64>,
     blocking_depth: Cell<u32>,
     number: Cell<usize>,
+    /// What the waker of this thread's worker, or of its innermost `block_on`, points at.
+    seat: Cell<*const ()>,
+    /// The same for the task that is being polled.
+    task: Cell<*const ()>,
+    /// Somebody waits with a waker that is neither.
+    has_stranger: Cell<bool>,
+    /// How many more operations may succeed in the present poll.
+    budget: Cell<u32>,
+}
+
+/// Which runtime `spawn` means.
+#[derive(Clone, Copy, Debug)]
+struct Scope {
+    /// Not null inside a runtime's workers, its `block_on`, and where it has been entered.
+    runtime: *const Inner,
+    id: u64,
+    /// Entered by a guard that is in the hands of others, who may drop it when they like.
+    is_public: bool,
+}
+
+impl Scope {
+    /// Opens a new scope, and gives the one to go back to.
+    fn open(handle: &Handle, is_public: bool) -> (Scope, u64) {
+        CONTEXT.with(|local| {
+            let id = local.scopes.get() + 1;
+            local.scopes.set(id);
+            (local.scope.replace(Scope { runtime: handle.as_ptr(), id, is_public }), id)
+        })
+    }
 }
 
 /// The shard that the current thread registers its sources and timers with.
@@ -43,8 +85,7 @@ pub(crate) fn shard() -> io::Result<Arc<Shard>> {
 
 /// Looks for events without waiting, where the current thread is one that drives.
 pub(crate) fn poll_io() {
-    let is_blocking = CONTEXT.try_with(|local| local.blocking_depth.get() > 0).unwrap_or(false);
-    if let Some(commons) = commons::existing().filter(|_| is_blocking) {
+    if let Some(commons) = commons::existing().filter(|_| is_blocking()) {
         commons.poll(&mut Vec::new());
     }
 }
@@ -61,13 +102,119 @@ pub(crate) fn thread_number() -> usize {
     number.unwrap_or(0)
 }
 
-/// To be called by all who begin to wait for something in the common shard.
+fn is_blocking() -> bool {
+    CONTEXT.try_with(|local| local.blocking_depth.get() > 0).unwrap_or(false)
+}
+
+/// To be called by all who begin to wait for something in the common shard, when they are registered there.
 pub(crate) fn ensure_driven() -> io::Result<()> {
-    let is_blocking = CONTEXT.try_with(|local| local.blocking_depth.get() > 0).unwrap_or(false);
-    match commons::existing() {
-        Some(commons) if !is_blocking => commons.ensure_helper(),
-        _ => Ok(()),
+    let Some(commons) = commons::existing() else { return Ok(()) };
+    let blocks = CONTEXT.try_with(|local| {
+        (local.blocking_depth.get() > 0).then(|| local.has_stranger.replace(false))
+    });
+    match blocks.ok().flatten() {
+        Some(false) => Ok(()),
+        Some(true) => {
+            // Most strangers come back: no thread is no reason to refuse them.
+            let _ = commons.note_stranger();
+            Ok(())
+        }
+        None => commons.ensure_helper(),
     }
+}
+
+/// To be called with every waker that is kept, before it is.
+///
+/// A thread that drives a poller comes back to it when the task or the `block_on` that it is in returns. A waker that belongs
+/// to neither may mean that it sleeps somewhere else first: then somebody has to look after the poller.
+#[inline]
+pub(crate) fn expect_wake(waker: &Waker) {
+    let is_ours = CONTEXT.try_with(|local| {
+        let data = waker.data();
+        data == local.task.get() || data == local.seat.get()
+    });
+    if !is_ours.unwrap_or(true) {
+        expect_stranger();
+    }
+}
+
+#[cold]
+fn expect_stranger() {
+    match worker() {
+        Some(worker) => worker.note_stranger(),
+        None => {
+            let _ = CONTEXT.try_with(|local| local.has_stranger.set(true));
+        }
+    }
+}
+
+/// The same for a waker by which a runner is told of its tasks: they are registered already.
+#[inline]
+pub(crate) fn keep_runner_waker(waker: &Waker) -> Waker {
+    expect_wake(waker);
+    let has_stranger = CONTEXT.try_with(|local| local.has_stranger.get()).unwrap_or(false);
+    if has_stranger && is_blocking() {
+        // See there.
+        let _ = ensure_driven();
+    }
+    waker.clone()
+}
+
+/// A spawned task, whose waker that is, is about to be polled. Whoever runs tasks keeps a [`PollInside`] meanwhile.
+#[inline]
+pub(crate) fn begin_poll(waker: &Waker) {
+    let _ = CONTEXT.try_with(|local| {
+        local.task.set(waker.data());
+        local.budget.set(BUDGET);
+    });
+}
+
+/// Tasks are polled inside of what this thread does, which may be another one's poll: that goes on when the guard is dropped.
+pub(crate) struct PollInside {
+    task: *const (),
+    budget: u32,
+}
+
+impl PollInside {
+    pub(crate) fn new() -> PollInside {
+        let inside = CONTEXT
+            .try_with(|local| PollInside { task: local.task.get(), budget: local.budget.get() });
+        inside.unwrap_or(PollInside { task: ptr::null(), budget: NO_BUDGET })
+    }
+}
+
+impl Drop for PollInside {
+    fn drop(&mut self) {
+        let _ = CONTEXT.try_with(|local| {
+            local.task.set(self.task);
+            local.budget.set(self.budget);
+        });
+    }
+}
+
+/// A `block_on` polls its future.
+pub(crate) fn refill_budget() {
+    let _ = CONTEXT.try_with(|local| local.budget.set(BUDGET));
+}
+
+/// To be called before each operation of I/O or timers that may succeed at once.
+///
+/// A task that always finds something to do would never let others have their turn: after 64 operations in one poll it has to wait
+/// for its next one.
+#[inline]
+pub(crate) fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
+    let budget = CONTEXT.try_with(|local| {
+        let budget = local.budget.get();
+        if budget != NO_BUDGET && budget != 0 {
+            local.budget.set(budget - 1);
+        }
+        budget
+    });
+    if budget != Ok(0) {
+        return Poll::Ready(());
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }
 
 /// The worker that this thread is.
@@ -107,12 +254,13 @@ pub(crate) fn with_runner<R>(f: impl FnOnce(Option<&Runner>) -> R) -> R {
 pub(crate) struct EnterRunner<'r> {
     outer: *const Runner,
     _runner: &'r Runner,
+    _inside: PollInside,
 }
 
 impl<'r> EnterRunner<'r> {
     pub(crate) fn new(runner: &'r Runner) -> EnterRunner<'r> {
         let outer = CONTEXT.with(|local| local.runner.replace(runner));
-        EnterRunner { outer, _runner: runner }
+        EnterRunner { outer, _runner: runner, _inside: PollInside::new() }
     }
 }
 
@@ -123,44 +271,132 @@ impl Drop for EnterRunner<'_> {
 }
 
 /// Marks that this thread is in `block_on` and will drive the common shard when it parks.
-pub(crate) struct Blocking(());
+pub(crate) struct Blocking {
+    _seat: EnterSeat,
+    budget: u32,
+}
 
 impl Blocking {
-    pub(crate) fn enter() -> Blocking {
-        let _ = CONTEXT.try_with(|local| local.blocking_depth.set(local.blocking_depth.get() + 1));
-        Blocking(())
+    pub(crate) fn enter(waker: &Waker) -> Blocking {
+        let budget = CONTEXT.try_with(|local| {
+            local.blocking_depth.set(local.blocking_depth.get() + 1);
+            local.budget.get()
+        });
+        Blocking { _seat: EnterSeat::new(waker), budget: budget.unwrap_or(NO_BUDGET) }
     }
 }
 
 impl Drop for Blocking {
     fn drop(&mut self) {
-        let _ = CONTEXT.try_with(|local| local.blocking_depth.set(local.blocking_depth.get() - 1));
+        let _ = CONTEXT.try_with(|local| {
+            local.blocking_depth.set(local.blocking_depth.get() - 1);
+            local.budget.set(self.budget);
+        });
+    }
+}
+
+/// Makes `waker` the one that brings this thread back, until the guard is dropped.
+pub(crate) struct EnterSeat(*const ());
+
+impl EnterSeat {
+    pub(crate) fn new(waker: &Waker) -> EnterSeat {
+        EnterSeat(CONTEXT.try_with(|local| local.seat.replace(waker.data())).unwrap_or(ptr::null()))
+    }
+}
+
+impl Drop for EnterSeat {
+    fn drop(&mut self) {
+        let _ = CONTEXT.try_with(|local| local.seat.set(self.0));
     }
 }
 
 /// Calls `f` with the runtime that this thread works for, if there is one.
 pub(crate) fn with_runtime<R>(f: impl FnOnce(Option<&Handle>) -> R) -> R {
-    let runtime = CONTEXT.try_with(|local| local.runtime.get()).unwrap_or(ptr::null());
-    // SAFETY: `EnterRuntime` puts the pointer here for as long as it borrows the handle, and puts the former one back when
-    // it is dropped; this call ends before.
-    f(unsafe { runtime.as_ref() })
+    let Ok(scope) = CONTEXT.try_with(|local| local.scope.get()) else { return f(None) };
+    if scope.runtime.is_null() {
+        return f(None);
+    }
+    // SAFETY: whoever opened the scope keeps the runtime alive until it is closed; a guard in the hands of others does so
+    // for ever if it is not dropped in its turn.
+    let handle = unsafe { Handle::borrow_raw(scope.runtime) };
+    if scope.is_public {
+        // Such a guard may be dropped by what `f` calls.
+        let handle = Handle::clone(&handle);
+        return f(Some(&handle));
+    }
+    f(Some(&handle))
+}
+
+/// Whether threads may be started on behalf of the code that runs here; `what` is said in the error.
+pub(crate) fn may_start_thread(what: &str) -> io::Result<()> {
+    if with_runtime(|runtime| runtime.is_none_or(Handle::may_start_threads)) {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        format!("{what} is needed, and this runtime was built with helper_threads(false)"),
+    ))
 }
 
 /// Makes `handle`'s runtime the one that `spawn` means on this thread, until the guard is dropped.
 pub(crate) struct EnterRuntime<'h> {
-    outer: *const Handle,
+    outer: Scope,
     _handle: &'h Handle,
 }
 
 impl<'h> EnterRuntime<'h> {
     pub(crate) fn new(handle: &'h Handle) -> EnterRuntime<'h> {
-        let outer = CONTEXT.with(|local| local.runtime.replace(handle));
-        EnterRuntime { outer, _handle: handle }
+        EnterRuntime { outer: Scope::open(handle, false).0, _handle: handle }
     }
 }
 
 impl Drop for EnterRuntime<'_> {
     fn drop(&mut self) {
-        CONTEXT.with(|local| local.runtime.set(self.outer));
+        // Closes all scopes above as well, even those whose guards live on somewhere.
+        CONTEXT.with(|local| local.scope.set(self.outer));
+    }
+}
+
+/// What [`Handle::enter`] and [`Runtime::enter`](crate::Runtime::enter) return: until it is dropped,
+/// [`spawn`](crate::spawn) means that runtime on this thread.
+///
+/// # Panics
+///
+/// Guards have to be dropped in the reverse order of their creation; the destructor of one that is not the last panics.
+#[derive(Debug)]
+#[must_use = "the runtime is left when the guard is dropped"]
+pub struct EnterGuard<'h> {
+    /// Keeps the runtime alive, even if the guard is forgotten. `None` only in the destructor.
+    handle: Option<Handle>,
+    outer: Scope,
+    id: u64,
+    _handle: PhantomData<&'h Handle>,
+}
+
+impl<'h> EnterGuard<'h> {
+    pub(crate) fn new(handle: &'h Handle) -> EnterGuard<'h> {
+        let (outer, id) = Scope::open(handle, true);
+        EnterGuard { handle: Some(handle.clone()), outer, id, _handle: PhantomData }
+    }
+}
+
+impl Drop for EnterGuard<'_> {
+    fn drop(&mut self) {
+        let is_last = CONTEXT.try_with(|local| {
+            let is_last = local.scope.get().id == self.id;
+            if is_last {
+                local.scope.set(self.outer);
+            }
+            is_last
+        });
+        if is_last == Ok(false) {
+            // A later guard may still have our runtime as the one to go back to.
+            std::mem::forget(self.handle.take());
+            if !std::thread::panicking() {
+                panic!(
+                    "guards of `enter` have to be dropped in the reverse order of their creation"
+                );
+            }
+        }
     }
 }

@@ -16,6 +16,7 @@ pub use self::ready::{Readable, ReadableOwned, Writable, WritableOwned};
 pub use self::safe::IoSafe;
 
 use self::ready::Waiting;
+use crate::context;
 use crate::reactor::source::{Source, Way};
 
 /// An async adapter for a type that is a file descriptor: a socket, a pipe, a timerfd...
@@ -303,7 +304,7 @@ impl<T> Async<T> {
     }
 
     async fn with<R>(&self, way: Way, mut op: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        poll_fn(|cx| self.source.poll_turn(cx)).await;
+        poll_fn(context::poll_budget).await;
         loop {
             if let Some(result) = try_op(&self.source, way, || op(self.get_ref())) {
                 return result;
@@ -319,7 +320,7 @@ impl<T> Async<T> {
     ) -> io::Result<R> {
         let Async { source, io } = self;
         let io = io.as_mut().expect("only into_inner empties it, and consumes it");
-        poll_fn(|cx| source.poll_turn(cx)).await;
+        poll_fn(context::poll_budget).await;
         loop {
             if let Some(result) = try_op(source, way, || op(io)) {
                 return result;
@@ -358,7 +359,7 @@ fn poll_with<R>(
     mut op: impl FnMut() -> io::Result<R>,
     is_short: impl Fn(&R) -> bool,
 ) -> Poll<io::Result<R>> {
-    ready!(source.poll_turn(cx));
+    ready!(context::poll_budget(cx));
     loop {
         let seen = source.seen();
         match try_op(source, way, &mut op) {

@@ -13,7 +13,7 @@
 //! });
 //! ```
 //!
-//! - [`block_on`], [`spawn`], [`Task`]: run futures. [`Runtime`]: workers of your own.
+//! - [`block_on`], [`spawn`], [`Task`]: run futures. [`Runtime`]: workers of your own; [`Handle`], [`Metrics`].
 //! - [`Executor`], [`LocalExecutor`]: executors as plain values.
 //! - [`Async`]: any pollable file descriptor. [`unblock`]: work that blocks.
 //! - [`time`]: sleeping, timeouts and intervals. [`Timer`]: smol's.
@@ -50,8 +50,9 @@ pub use async_task::{FallibleTask, Task};
 
 pub use self::block_on::block_on;
 pub use self::blocking::unblock;
+pub use self::context::EnterGuard;
 pub use self::executor::{Executor, LocalExecutor, StaticExecutor, StaticLocalExecutor};
 pub use self::io::{Async, IoSafe, Readable, ReadableOwned, Writable, WritableOwned};
-pub use self::rt::{Builder, Runtime, spawn};
+pub use self::rt::{Builder, Handle, Metrics, Runtime, TryCurrentError, spawn};
 pub use self::timer::Timer;
 pub use self::unblock::Unblock;

@@ -11,7 +11,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 
-use smolkit_runtime::{Executor, LocalExecutor};
+use smolkit_runtime::{Executor, LocalExecutor, Runtime};
 use support::{rounds, within};
 
 struct CountDrop(Arc<AtomicUsize>);
@@ -144,4 +144,44 @@ fn destructors_that_wake_their_siblings() {
         drop(runtime);
         wakers.lock().unwrap().clear();
     });
+}
+
+/// Goal: a task that nobody will ever wake is dropped with its executor, even if nobody holds it any more.
+/// Method: detached tasks that wait without keeping a waker, on every kind of executor; their destructors are counted.
+#[test]
+fn a_task_that_nobody_wakes_is_dropped_with_its_executor() {
+    struct Note(Arc<AtomicUsize>);
+    impl Drop for Note {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    const TASKS: usize = 100;
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let forgotten = || {
+        let note = Note(dropped.clone());
+        async move {
+            let _note = note;
+            std::future::pending::<()>().await;
+        }
+    };
+
+    let ex = Executor::new();
+    (0..TASKS).for_each(|_| ex.spawn(forgotten()).detach());
+    while ex.try_tick() {}
+    assert!(!ex.is_empty());
+    drop(ex);
+    assert_eq!(dropped.load(Ordering::SeqCst), TASKS);
+
+    let ex = LocalExecutor::new();
+    (0..TASKS).for_each(|_| ex.spawn(forgotten()).detach());
+    while ex.try_tick() {}
+    assert!(!ex.is_empty());
+    drop(ex);
+    assert_eq!(dropped.load(Ordering::SeqCst), 2 * TASKS);
+
+    let runtime = Runtime::builder().workers(2).build().unwrap();
+    (0..TASKS).for_each(|_| runtime.spawn(forgotten()).detach());
+    drop(runtime);
+    assert_eq!(dropped.load(Ordering::SeqCst), 3 * TASKS);
 }

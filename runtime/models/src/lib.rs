@@ -9,7 +9,8 @@
 
 mod sync {
     pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
-    pub(crate) use loom::sync::{Mutex, MutexGuard};
+    pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
+    pub(crate) use loom::thread;
 
     /// Small enough that models overflow it and wrap around.
     pub(crate) const QUEUE_CAPACITY: usize = 4;
@@ -34,6 +35,15 @@ mod alarm;
 #[path = "../../src/reactor/park.rs"]
 mod park;
 
+#[path = "../../src/reactor/parker.rs"]
+mod parker;
+
+#[path = "../../src/reactor/relay.rs"]
+mod relay;
+
+#[path = "../../src/rt/warden.rs"]
+mod warden;
+
 #[path = "../../src/reactor/readiness.rs"]
 mod readiness;
 
@@ -44,4 +54,35 @@ fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.check(model);
+}
+
+/// A lock that may be tried, as the standard library's: loom's own keeps a thread that tries it blocked for as long as another one holds it.
+struct TryLock(sync::AtomicUsize);
+
+struct TryLockGuard<'l>(&'l TryLock);
+
+impl TryLock {
+    fn new() -> TryLock {
+        TryLock(sync::AtomicUsize::new(0))
+    }
+
+    fn try_lock(&self) -> Option<TryLockGuard<'_>> {
+        use sync::Ordering::{Acquire, Relaxed};
+        self.0.compare_exchange(0, 1, Acquire, Relaxed).ok().map(|_| TryLockGuard(self))
+    }
+
+    fn lock(&self) -> TryLockGuard<'_> {
+        loop {
+            match self.try_lock() {
+                Some(guard) => return guard,
+                None => loom::thread::yield_now(),
+            }
+        }
+    }
+}
+
+impl Drop for TryLockGuard<'_> {
+    fn drop(&mut self) {
+        self.0.0.store(0, sync::Ordering::Release);
+    }
 }

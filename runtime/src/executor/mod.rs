@@ -19,7 +19,6 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::pin;
 use std::sync::OnceLock;
 use std::task::Poll;
-use std::thread;
 
 pub use self::local::LocalExecutor;
 pub use self::statics::{StaticExecutor, StaticLocalExecutor};
@@ -27,7 +26,7 @@ pub use self::statics::{StaticExecutor, StaticLocalExecutor};
 use self::runner::{Runner, Sleeper};
 use self::state::{Shared, State};
 use crate::Task;
-use crate::context::EnterRunner;
+use crate::context::{EnterRunner, PollInside};
 
 /// An executor that any number of threads may run.
 ///
@@ -90,6 +89,7 @@ impl<'a> Executor<'a> {
     pub fn try_tick(&self) -> bool {
         match self.state().take_any() {
             Some(runnable) => {
+                let _inside = PollInside::new();
                 runnable.run();
                 true
             }
@@ -115,6 +115,7 @@ impl<'a> Executor<'a> {
             }
         })
         .await;
+        let _inside = PollInside::new();
         runnable.run();
     }
 
@@ -142,7 +143,7 @@ impl<'a> Executor<'a> {
     fn shared(&self) -> &Shared {
         self.shared.get_or_init(|| {
             // Nobody watches over those who run this executor: a push wakes a sleeper at once.
-            Shared::new(1, thread::available_parallelism().map_or(1, usize::from))
+            Shared::new(1, crate::rt::parallelism())
         })
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Runner {
     /// While it wakes the tasks of a batch of events, the order of the events is kept.
     in_order: Cell<bool>,
     random: Cell<u64>,
+    /// Since they were last asked for.
+    steals: Cell<u64>,
 }
 
 impl Runner {
@@ -46,6 +48,7 @@ impl Runner {
             ticks: Cell::new(0),
             newest_run: Cell::new(0),
             in_order: Cell::new(false),
+            steals: Cell::new(0),
         }
     }
 
@@ -246,8 +249,16 @@ impl Runner {
             item = victims().find_map(|victim| victim.take_newest());
         }
         drop(locals);
+        if item.is_some() {
+            self.steals.set(self.steals.get() + 1);
+        }
         // SAFETY: the queues hold what `push` put in with `into_raw`, and give every item out once.
         item.map(|item| unsafe { Runnable::from_raw(item) }).or_else(|| self.take_injected())
+    }
+
+    /// How often it has stolen since this was last asked.
+    pub(crate) fn take_steals(&self) -> u64 {
+        self.steals.take()
     }
 
     fn random_below(&self, limit: usize) -> usize {
@@ -326,7 +337,7 @@ impl Sleeper {
 
     pub(super) fn sleep(&self, state: &State, waker: &Waker, least: usize) -> bool {
         let was_searching = self.phase.get() == Phase::Searching;
-        state.sleepers.fall_asleep(self.id, waker.clone(), was_searching);
+        state.sleepers.fall_asleep(self.id, context::keep_runner_waker(waker), was_searching);
         self.phase.set(Phase::Asleep);
         state.sleepers.recheck();
         if state.has_work(least) {

@@ -204,6 +204,14 @@ impl State {
         self.is_closed.load(Ordering::SeqCst)
     }
 
+    /// How many loads wait in the injector (a task each, or half a local queue), and how many tasks in local queues.
+    pub(crate) fn queued(&self) -> (usize, usize) {
+        let locals = self.locals();
+        let queues = locals.iter().map(|local| &local.queue);
+        let local = queues.map(|queue| queue.len() + usize::from(queue.has_newest())).sum();
+        (self.injector.len(), local)
+    }
+
     /// How many runners sleep.
     pub(crate) fn asleep(&self) -> usize {
         self.sleepers.asleep()

@@ -111,8 +111,7 @@ impl Place for Entry {
         self.list = context::thread_number() as u32;
         // SAFETY: the future that this belongs to is here.
         let waiting = unsafe { self.waiting() };
-        // SAFETY: the waker is that of the future's task, and `drop` below removes it, before the memory goes.
-        self.key = unsafe { waiting.insert(waker) };
+        self.key = waiting.insert(waker.clone());
     }
 }
 

@@ -4,9 +4,10 @@
 //! list, so that its executor can end it; most tasks that never wait are merely counted.
 
 use std::future::Future;
-use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+
+use crate::context;
 
 /// Futures larger than this are moved to the heap before anything else is done with them.
 pub(super) const INLINE_BYTES_MAX: usize = 2048;
@@ -40,6 +41,7 @@ impl<F: Future, P: Place> Future for Tracked<F, P> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
+        context::begin_poll(cx.waker());
         let polled = this.future.poll(cx);
         if polled.is_pending() && !this.place.is_listed() {
             list(this.place, cx.waker());
@@ -51,14 +53,4 @@ impl<F: Future, P: Place> Future for Tracked<F, P> {
 #[cold]
 fn list(place: &mut impl Place, waker: &Waker) {
     place.list(waker);
-}
-
-/// A waker that its task's count of references does not know.
-///
-/// # Safety
-///
-/// It must not be used when the task has been freed.
-pub(super) unsafe fn borrow(waker: &Waker) -> ManuallyDrop<Waker> {
-    // SAFETY: the same parts make the same waker; it is never dropped, so the count stays right.
-    ManuallyDrop::new(unsafe { Waker::new(waker.data(), waker.vtable()) })
 }

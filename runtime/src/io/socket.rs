@@ -14,9 +14,10 @@ use futures_lite::{future, stream};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use super::ready::Waiting;
 use super::Async;
+use super::ready::Waiting;
 use crate::Timer;
+use crate::context;
 use crate::reactor::source::Way;
 
 impl Async<TcpListener> {
@@ -281,7 +282,7 @@ impl Async<UnixDatagram> {
     ///
     /// Those of `sendto(2)`: `NotFound` or `ConnectionRefused` where nobody listens.
     pub async fn send_to<P: AsRef<Path>>(&self, buf: &[u8], path: P) -> io::Result<usize> {
-        poll_fn(|cx| self.source.poll_turn(cx)).await;
+        poll_fn(context::poll_budget).await;
         let mut wait = FULL_QUEUE_WAIT_MIN;
         loop {
             let seen = self.source.seen();

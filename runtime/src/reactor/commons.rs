@@ -1,84 +1,35 @@
 //! The shard of all threads that are no workers, and who drives it.
 //!
-//! Threads in `block_on` take turns: one parks in the shard, the others sleep until their waker or the driver
-//! calls them. A helper thread stands in, from the first time on that somebody depends on this shard who is not in
-//! `block_on` (a foreign executor, say), and only while nobody else drives.
+//! Threads in `block_on` take turns (`relay`). The helper thread stands in for them, from the first time on that somebody depends on
+//! this shard who may not come back to drive it: a foreign executor, say.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::task::Waker;
-use std::thread;
 use std::time::Duration;
 
+use super::helper::{self, Attendance, Ward};
+use super::parker::Parker;
+use super::relay::{Relay, Turns};
 use super::{Shard, wake_all};
-use crate::block_on::Parker;
-use crate::sync::{Mutex, lock};
 
 pub(crate) struct Commons {
     shard: Arc<Shard>,
-    /// How many turns there have been.
-    turns: AtomicUsize,
-    helper: Helper,
+    /// Whether anybody depends on this shard who does not drive it, or may be kept from it.
+    has_outsiders: AtomicBool,
+    /// Whether the helper knows of this shard.
+    is_ward: AtomicBool,
+    /// Whether the helper drives this shard, or is about to.
+    is_helped: AtomicBool,
 }
 
-#[derive(Default)]
-struct Helper {
-    is_started: Mutex<bool>,
-    /// The same, for those who only want to look.
-    is_started_hint: AtomicBool,
-    is_driving: AtomicBool,
-    is_asleep: AtomicBool,
-    lock: Mutex<()>,
-    wake: Condvar,
-}
-
-/// How often the helper looks whether the threads in `block_on` have been kept from driving.
-const DOZE: Duration = Duration::from_millis(5);
-/// After so many looks that found a driver parked, it sleeps until that driver leaves.
-const QUIET_LOOKS_MAX: u32 = 20;
-
-static COMMONS: OnceLock<Commons> = OnceLock::new();
+static COMMONS: OnceLock<Arc<Commons>> = OnceLock::new();
 
 /// Threads in `block_on`, no workers among them: each of them drives when it parks.
 static BLOCKERS: AtomicUsize = AtomicUsize::new(0);
 
-/// Those of them that sleep while another one drives, or while there is nothing to drive yet.
-static SLEEPERS: Mutex<Vec<Arc<Parker>>> = Mutex::new(Vec::new());
-
-/// Sleeps where there is no shard to drive. Whoever makes one, and leaves, calls the sleepers.
-pub(crate) fn sleep_beside(parker: &Arc<Parker>) {
-    let seat = SleeperSeat::take(parker);
-    // On the list first, then a second look.
-    if COMMONS.get().is_none() {
-        parker.sleep();
-    }
-    drop(seat);
-}
-
-/// Calls one of the sleepers, who will drive when it parks again.
-fn call_next() -> bool {
-    let next = lock(&SLEEPERS).pop();
-    let Some(next) = next else { return false };
-    next.unpark();
-    true
-}
-
-/// A place on the list of sleepers, until it is dropped.
-struct SleeperSeat<'p>(&'p Arc<Parker>);
-
-impl<'p> SleeperSeat<'p> {
-    fn take(parker: &'p Arc<Parker>) -> SleeperSeat<'p> {
-        lock(&SLEEPERS).push(parker.clone());
-        SleeperSeat(parker)
-    }
-}
-
-impl Drop for SleeperSeat<'_> {
-    fn drop(&mut self) {
-        lock(&SLEEPERS).retain(|other| !Arc::ptr_eq(other, self.0));
-    }
-}
+static RELAY: LazyLock<Relay> = LazyLock::new(Relay::new);
 
 /// The shard, made on first use.
 pub(crate) fn shard() -> io::Result<Arc<Shard>> {
@@ -86,12 +37,21 @@ pub(crate) fn shard() -> io::Result<Arc<Shard>> {
         return Ok(commons.shard.clone());
     }
     let shard = Shard::new(true)?;
-    Ok(COMMONS.get_or_init(|| Commons::new(shard)).shard.clone())
+    Ok(COMMONS.get_or_init(|| Arc::new(Commons::new(shard))).shard.clone())
 }
 
 /// The commons, if anybody has needed them so far.
-pub(crate) fn existing() -> Option<&'static Commons> {
+pub(crate) fn existing() -> Option<&'static Arc<Commons>> {
     COMMONS.get()
+}
+
+/// Sleeps until `parker` is notified; drives the shard meanwhile if nobody else does. May return early.
+pub(crate) fn park(parker: &Arc<Parker>, wakers: &mut Vec<Waker>) {
+    match existing() {
+        Some(commons) => RELAY.park(parker, &mut Driving { commons, wakers }),
+        // There is nothing to drive yet. Whoever makes it, and leaves, calls us.
+        None => RELAY.sleep(parker, || existing().is_none()),
+    }
 }
 
 /// A thread that is in `block_on`.
@@ -106,14 +66,12 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        if BLOCKERS.fetch_sub(1, Ordering::SeqCst) > 1 {
-            // We may have been called to drive, and do not: the next one has to.
-            if COMMONS.get().is_some_and(|commons| !commons.shard.is_parked()) {
-                call_next();
-            }
-            return;
-        }
-        if let Some(commons) = COMMONS.get().filter(|commons| !commons.shard.is_idle()) {
+        let is_last = BLOCKERS.fetch_sub(1, Ordering::SeqCst) == 1;
+        let Some(commons) = existing() else { return };
+        if !is_last {
+            // For those who began to sleep before there was anything to drive.
+            commons.pass_on();
+        } else if !commons.shard.is_idle() {
             // Sockets or timers have outlived the last thread that drove them. If no thread can be had now, the
             // next one that waits for them asks again, and gets the error.
             let _ = commons.ensure_helper();
@@ -123,43 +81,22 @@ impl Drop for Presence {
 
 impl Commons {
     fn new(shard: Arc<Shard>) -> Commons {
-        Commons { shard, turns: AtomicUsize::new(0), helper: Helper::default() }
+        Commons {
+            shard,
+            has_outsiders: AtomicBool::new(false),
+            is_ward: AtomicBool::new(false),
+            is_helped: AtomicBool::new(false),
+        }
     }
 
-    /// Sleeps until `parker` is called or something happens; drives the shard meanwhile if nobody else does.
-    pub(crate) fn park(&self, parker: &Arc<Parker>, wakers: &mut Vec<Waker>) {
-        if self.drive(parker, wakers) {
-            return;
-        }
-        // On the list first, then a second try: a driver that leaves in between has seen us, or we find its place free.
-        let seat = SleeperSeat::take(parker);
-        if !self.drive(parker, wakers) {
-            if self.helper.is_driving.load(Ordering::SeqCst) {
-                self.shard.notify();
-            }
-            parker.sleep();
-        }
-        drop(seat);
-    }
-
-    /// Looks for events without waiting.
+    /// Looks for events without waiting. For threads in `block_on`.
     pub(crate) fn poll(&self, wakers: &mut Vec<Waker>) {
+        self.shard.note_progress();
         if !self.shard.is_idle() && self.shard.turn(Some(Duration::ZERO), wakers) {
-            self.after_turn(wakers);
+            // Somebody may have wanted to drive meanwhile.
+            self.pass_on();
+            wake_quietly(wakers);
         }
-    }
-
-    /// True if there is no reason left to sleep.
-    fn drive(&self, parker: &Parker, wakers: &mut Vec<Waker>) -> bool {
-        if !parker.begin_driving() {
-            return true;
-        }
-        let has_driven = self.shard.turn_unless(None, || parker.is_notified(), wakers);
-        let is_notified = parker.end_driving();
-        if has_driven {
-            self.after_turn(wakers);
-        }
-        has_driven || is_notified
     }
 
     /// Ends the turn of a driver that parks in this shard.
@@ -167,96 +104,114 @@ impl Commons {
         self.shard.notify();
     }
 
-    fn after_turn(&self, wakers: &mut Vec<Waker>) {
-        self.turns.fetch_add(1, Ordering::Relaxed);
-        if call_next() {
-            // It takes over while we run.
-        } else if self.helper.is_asleep.load(Ordering::SeqCst) {
-            self.helper.rouse();
+    /// Makes sure that this shard is driven though the one who waits for it is not in `block_on`.
+    pub(crate) fn ensure_helper(self: &Arc<Self>) -> io::Result<()> {
+        if !self.has_outsiders.load(Ordering::Relaxed) {
+            self.has_outsiders.store(true, Ordering::SeqCst);
         }
-        wake_all(wakers);
+        self.call_helper()
     }
 
-    /// Makes sure that this shard is driven though its user is not in `block_on`.
-    pub(crate) fn ensure_helper(&'static self) -> io::Result<()> {
-        if self.helper.is_started_hint.load(Ordering::Acquire) {
-            return Ok(());
+    /// A thread in `block_on` waits with a waker that is not ours: it may sleep where we cannot see it.
+    #[cold]
+    pub(crate) fn note_stranger(self: &Arc<Self>) -> io::Result<()> {
+        if BLOCKERS.load(Ordering::SeqCst) > 1 {
+            return self.ensure_helper();
         }
-        let mut is_started = lock(&self.helper.is_started);
-        if !*is_started {
-            let builder = thread::Builder::new().name("smolkit-io".into());
-            builder.spawn(move || self.help()).map_err(|error| {
-                let reason = "cannot start the thread that waits for I/O outside of block_on";
-                io::Error::new(error.kind(), format!("{reason}: {error}"))
-            })?;
-            *is_started = true;
-            self.helper.is_started_hint.store(true, Ordering::Release);
+        self.call_helper()
+    }
+
+    fn call_helper(self: &Arc<Self>) -> io::Result<()> {
+        if !self.is_ward.load(Ordering::SeqCst) {
+            helper::attend(self.clone())?;
+            self.is_ward.store(true, Ordering::SeqCst);
+        } else if !self.shard.is_parked() {
+            // Who is parked there now will see on leaving that there are outsiders.
+            helper::rouse();
         }
         Ok(())
     }
 
-    /// The helper thread. It lives as long as the process, and uses no CPU when nothing happens.
-    fn help(&self) {
-        let mut wakers = Vec::new();
-        let mut quiet_looks = 0;
-        loop {
-            let turns = self.turns.load(Ordering::Relaxed);
-            if BLOCKERS.load(Ordering::SeqCst) > 0 {
-                self.helper.doze();
-                if self.shard.is_parked() {
-                    quiet_looks += 1;
-                    if quiet_looks >= QUIET_LOOKS_MAX {
-                        quiet_looks = 0;
-                        self.helper.sleep(|| self.shard.is_parked());
-                    }
-                    continue;
-                }
-                quiet_looks = 0;
-                if self.turns.load(Ordering::Relaxed) != turns {
-                    continue;
-                }
-            }
-            // Nobody is there to drive, or they are kept from it.
-            self.helper.is_driving.store(true, Ordering::SeqCst);
-            // A thread that began to sleep before it could see the flag is on the list by now.
-            let waits = lock(&SLEEPERS).is_empty();
-            let limit = if waits { None } else { Some(Duration::ZERO) };
-            let has_driven = self.shard.turn(limit, &mut wakers);
-            self.helper.is_driving.store(false, Ordering::SeqCst);
-            let woken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                if has_driven {
-                    self.after_turn(&mut wakers);
-                }
-            }));
-            // The panic of a foreign waker has been reported by the panic hook; I/O goes on.
-            drop(woken);
-            if !has_driven {
-                self.helper.doze();
-            }
+    /// Somebody has let go of the poller.
+    fn pass_on(&self) {
+        if !self.shard.is_parked() {
+            RELAY.call_next();
         }
     }
 }
 
-impl Helper {
-    fn doze(&self) {
-        let guard = lock(&self.lock);
-        drop(self.wake.wait_timeout(guard, DOZE).unwrap_or_else(PoisonError::into_inner));
-    }
+/// A turn of a thread in `block_on`.
+struct Driving<'d> {
+    commons: &'d Arc<Commons>,
+    wakers: &'d mut Vec<Waker>,
+}
 
-    /// Sleeps until roused, unless `may_sleep` no longer holds once everybody can see that we sleep.
-    fn sleep(&self, may_sleep: impl Fn() -> bool) {
-        let mut guard = lock(&self.lock);
-        self.is_asleep.store(true, Ordering::SeqCst);
-        while self.is_asleep.load(Ordering::SeqCst) && may_sleep() {
-            guard = self.wake.wait(guard).unwrap_or_else(PoisonError::into_inner);
+impl Turns for Driving<'_> {
+    fn turn(&mut self, is_called: &dyn Fn() -> bool) -> bool {
+        let has_driven = self.commons.shard.turn_unless(None, is_called, self.wakers);
+        if has_driven {
+            self.commons.shard.note_progress();
+            if self.commons.has_outsiders.load(Ordering::SeqCst) {
+                // We may be kept from coming back.
+                helper::rouse();
+            }
         }
-        self.is_asleep.store(false, Ordering::SeqCst);
+        has_driven
     }
 
-    fn rouse(&self) {
-        let guard = lock(&self.lock);
-        self.is_asleep.store(false, Ordering::SeqCst);
-        self.wake.notify_all();
-        drop(guard);
+    fn wake_all(&mut self) {
+        wake_quietly(self.wakers);
+    }
+
+    fn is_driven(&self) -> bool {
+        self.commons.shard.is_parked()
+    }
+
+    fn send_away_others(&self) {
+        if self.commons.is_helped.load(Ordering::SeqCst) {
+            self.commons.shard.notify();
+        }
+    }
+}
+
+impl Ward for Commons {
+    fn attendance(&self) -> Attendance {
+        if self.shard.is_idle() || self.shard.is_parked() {
+            Attendance::Present
+        } else if BLOCKERS.load(Ordering::SeqCst) == 0 {
+            Attendance::Nobody
+        } else {
+            Attendance::Away
+        }
+    }
+
+    fn progress(&self) -> usize {
+        self.shard.progress()
+    }
+
+    fn shards(&self, shards: &mut Vec<Arc<Shard>>) -> bool {
+        shards.push(self.shard.clone());
+        true
+    }
+
+    fn begin_help(&self) -> bool {
+        self.has_outsiders.store(true, Ordering::SeqCst);
+        self.is_helped.store(true, Ordering::SeqCst);
+        // A thread that began to sleep before it could see the flag is on the list by now.
+        RELAY.is_empty()
+    }
+
+    fn end_help(&self) {
+        self.is_helped.store(false, Ordering::SeqCst);
+        RELAY.call_next();
+    }
+}
+
+/// Wakes all of them. The panic of a foreign waker is nothing that this thread's own future could answer for; the panic
+/// hook has reported it.
+pub(crate) fn wake_quietly(wakers: &mut Vec<Waker>) {
+    if !wakers.is_empty() {
+        let woken = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| wake_all(wakers)));
+        drop(woken);
     }
 }

@@ -2,11 +2,17 @@
 //!
 //! A shard is driven by one thread at a time (whoever holds `driver`). Every other thread may register,
 //! deregister and insert timers meanwhile.
+//!
+//! A worker's shard is its own. While the worker is stuck in a poll, others stand in for it: the warden looks in without
+//! waiting, the helper may wait in it; when the worker comes back it sends them away.
 
 pub(crate) mod alarm;
 pub(crate) mod commons;
+pub(crate) mod helper;
 pub(crate) mod park;
+pub(crate) mod parker;
 pub(crate) mod readiness;
+pub(crate) mod relay;
 pub(crate) mod source;
 pub(crate) mod timers;
 
@@ -20,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
-use self::alarm::Alarm;
+use self::alarm::{Alarm, Deadlines};
 use self::park::ParkState;
 use self::readiness::Ready;
 use self::source::Source;
@@ -39,6 +45,8 @@ pub(crate) struct Shard {
     epoch: Instant,
     /// How many sources there are: a driver with none of them, and no timers, need not look.
     load: AtomicUsize,
+    /// Counts how often those whose task it is to drive have come by.
+    progress: AtomicUsize,
     closed: AtomicBool,
     /// Whether this is the shard of all threads that are no workers.
     is_common: bool,
@@ -70,6 +78,7 @@ impl Shard {
             timers: Alarm::new(TimerQueue::default()),
             epoch: Instant::now(),
             load: AtomicUsize::new(0),
+            progress: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
             is_common,
         }))
@@ -93,11 +102,29 @@ impl Shard {
         self.park.is_parked()
     }
 
-    /// Ends the present or the next turn. One system call at the most, and none while the driver is up.
+    /// Ends the present or the next turn, whoever drives. One system call at the most, and none while the driver is up.
     pub(crate) fn notify(&self) {
         if self.park.notify() {
-            self.poller.notify().expect("an eventfd of our own takes a write");
+            self.ring();
         }
+    }
+
+    /// Ends the present or the next turn of this shard's own worker, even if somebody stands in for it just now.
+    pub(crate) fn call(&self) {
+        if self.park.call() {
+            self.ring();
+        }
+    }
+
+    /// One whose task it is to drive has come by.
+    pub(crate) fn note_progress(&self) {
+        // Not exact if two do so at once: it is only asked whether it changes.
+        let progress = self.progress.load(Ordering::Relaxed);
+        self.progress.store(progress.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    pub(crate) fn progress(&self) -> usize {
+        self.progress.load(Ordering::Relaxed)
     }
 
     /// Waits for events up to `limit` (`None`: without one), and moves the wakers of all that is ready to `wakers`.
@@ -117,19 +144,60 @@ impl Shard {
         wakers: &mut Vec<Waker>,
     ) -> bool {
         let Ok(mut driver) = self.driver.try_lock() else { return false };
-        let may_wait = limit != Some(Duration::ZERO) && self.park.begin() && !is_called();
+        self.drive(&mut driver, limit, is_called, wakers);
+        true
+    }
+
+    /// A turn of the worker whose shard this is. Whoever stands in for it leaves.
+    pub(crate) fn turn_at_home(&self, limit: Option<Duration>, wakers: &mut Vec<Waker>) {
+        let mut driver = match self.driver.try_lock() {
+            Ok(driver) => driver,
+            Err(_) => {
+                // Before the notification: those who are sent away see that we are back.
+                self.note_progress();
+                self.notify();
+                lock(&self.driver)
+            }
+        };
+        self.drive(&mut driver, limit, || self.park.is_called(), wakers);
+        // What was published before the call is looked for after this.
+        self.park.take_call();
+        self.note_progress();
+    }
+
+    fn drive(
+        &self,
+        driver: &mut Driver,
+        limit: Option<Duration>,
+        is_called: impl Fn() -> bool,
+        wakers: &mut Vec<Waker>,
+    ) {
+        let wants_wait = limit != Some(Duration::ZERO);
+        let may_wait = wants_wait && self.park.begin() && !is_called();
         let wait = if may_wait { self.wait_time(limit) } else { Some(Duration::ZERO) };
         let waited = self.poller.wait(&mut driver.events, wait);
         if may_wait {
             self.timers.disarm();
         }
-        if may_wait || limit != Some(Duration::ZERO) {
+        if wants_wait {
             self.park.end();
         }
         waited.expect("a poller of our own can be waited for");
-        self.dispatch(&mut driver, wakers);
+        self.dispatch(driver, wakers);
         self.fire_timers(wakers);
-        true
+    }
+
+    /// When the first timer is due.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        if self.timers.is_empty() {
+            return None;
+        }
+        let deadline = self.timers.lock().next_deadline().filter(|&deadline| deadline != NEVER)?;
+        self.epoch.checked_add(Duration::from_nanos(deadline))
+    }
+
+    fn ring(&self) {
+        self.poller.notify().expect("an eventfd of our own takes a write");
     }
 
     pub(crate) fn register(&self, source: &Arc<Source>, fd: BorrowedFd<'_>) -> io::Result<usize> {
@@ -208,6 +276,8 @@ impl Shard {
             self.closed.store(true, Ordering::SeqCst);
             std::mem::take(&mut sources.slots)
         };
+        // Whoever stands in here leaves.
+        self.notify();
         let mut wakers = self.timers.update(TimerQueue::close);
         for (_, slot) in sources {
             slot.source.orphan(&mut wakers);

@@ -10,7 +10,7 @@ use slab::Slab;
 use super::Shard;
 use super::readiness::{Readiness, Ready, Snapshot};
 use crate::context;
-use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
+use crate::sync::{Mutex, lock};
 use crate::sys::TELLS_END;
 
 /// One of the two ways in which bytes go.
@@ -41,15 +41,9 @@ impl Way {
 /// If they come back, there may be twice as many next time.
 const POLLERS_MAX: usize = 32;
 
-/// After so many operations of a source in a row that did not have to wait, its task lets others run. A socket whose peer keeps it
-/// full would otherwise keep the worker for ever.
-const STREAK_MAX: usize = 128;
-
 pub(crate) struct Source {
     fd: RawFd,
     readiness: Readiness,
-    /// Operations since the last one that waited.
-    streak: AtomicUsize,
     state: Mutex<State>,
 }
 
@@ -87,12 +81,7 @@ struct Crowd {
 impl Source {
     /// A source for `fd`, which has to stay open until `deregister` has been called. Nothing is registered yet.
     pub(crate) fn new(fd: RawFd) -> Arc<Source> {
-        Arc::new(Source {
-            fd,
-            readiness: Readiness::new(),
-            streak: AtomicUsize::new(0),
-            state: Mutex::new(State::default()),
-        })
+        Arc::new(Source { fd, readiness: Readiness::new(), state: Mutex::new(State::default()) })
     }
 
     /// Registers with the present thread's shard, if that has not happened yet.
@@ -109,19 +98,6 @@ impl Source {
             home.shard.deregister(self.fd(), home.key);
         }
         drop((read, write));
-    }
-
-    /// Before every operation: ready, but for once after `STREAK_MAX` of them that did not wait. Then the task is woken at once.
-    pub(crate) fn poll_turn(&self, cx: &mut Context<'_>) -> Poll<()> {
-        // Relaxed, and in two steps: it guards no data, and a count that goes astray is as good as any other.
-        let streak = self.streak.load(Ordering::Relaxed);
-        if streak < STREAK_MAX {
-            self.streak.store(streak + 1, Ordering::Relaxed);
-            return Poll::Ready(());
-        }
-        self.streak.store(0, Ordering::Relaxed);
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
     /// What is believed ready; take it before the system call and give it to `block` or `drained` after.
@@ -155,7 +131,7 @@ impl Source {
         if self.is_ready(self.seen(), way) {
             return Poll::Ready(Ok(()));
         }
-        self.streak.store(0, Ordering::Relaxed);
+        context::expect_wake(cx.waker());
         let waker = cx.waker().clone();
         let mut state = lock(&self.state);
         self.home(&mut state)?;
@@ -178,7 +154,7 @@ impl Source {
         if self.is_ready(self.seen(), way) {
             return Poll::Ready(Ok(()));
         }
-        self.streak.store(0, Ordering::Relaxed);
+        context::expect_wake(cx.waker());
         let waker = cx.waker().clone();
         let mut state = lock(&self.state);
         self.home(&mut state)?;
@@ -201,6 +177,7 @@ impl Source {
         armed: &mut Option<usize>,
         slot: &mut Option<usize>,
     ) -> Poll<io::Result<()>> {
+        context::expect_wake(cx.waker());
         let waker = cx.waker().clone();
         let mut state = lock(&self.state);
         let events = state.direction(way).events;
@@ -224,6 +201,7 @@ impl Source {
         cx: &mut Context<'_>,
         way: Way,
     ) -> Poll<io::Result<()>> {
+        context::expect_wake(cx.waker());
         let waker = cx.waker().clone();
         let mut state = lock(&self.state);
         let direction = state.direction(way);

@@ -1,10 +1,12 @@
 //! How a runtime is to be.
 
-use std::io;
-use std::sync::Arc;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
+use std::sync::{Arc, Condvar, OnceLock};
+use std::{fmt, io, thread};
 
+use super::metrics::Counters;
+use super::stalls::Stalls;
 use super::worker::Worker;
 use super::{Handle, Inner, Runtime};
 use crate::executor::state::Shared;
@@ -20,20 +22,69 @@ const BACKLOG_MIN: usize = 16;
 /// As many workers as anybody could want; a typing error should not start a million threads.
 const WORKERS_MAX: usize = 1024;
 
+/// What the builder says about the workers.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) has_helper_threads: bool,
+    pub(super) on_thread_start: Hook,
+    pub(super) on_thread_stop: Hook,
+    pub(super) on_thread_park: Hook,
+    pub(super) on_thread_unpark: Hook,
+}
+
+/// Something to be called on a worker's thread.
+#[derive(Clone, Default)]
+pub(super) struct Hook(Option<Arc<dyn Fn() + Send + Sync>>);
+
+impl Hook {
+    fn new(hook: impl Fn() + Send + Sync + 'static) -> Hook {
+        Hook(Some(Arc::new(hook)))
+    }
+
+    pub(super) fn call(&self) {
+        if let Some(hook) = &self.0 {
+            // The panic hook reports a panic; a worker does not end by it.
+            let _ = panic::catch_unwind(AssertUnwindSafe(|| hook()));
+        }
+    }
+}
+
 /// Settings for a [`Runtime`].
-#[derive(Clone, Debug)]
+///
+/// # Examples
+///
+/// ```
+/// use smolkit_runtime::Runtime;
+///
+/// let runtime = Runtime::builder()
+///     .workers(2)
+///     .thread_name("my-worker")
+///     .on_thread_start(|| { /* say, pin the thread to a core */ })
+///     .build()?;
+/// assert_eq!(runtime.workers(), 2);
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone)]
 pub struct Builder {
     workers: usize,
     thread_name: String,
-    thread_stack_bytes: usize,
+    thread_stack_size: usize,
+    settings: Settings,
 }
 
 impl Builder {
     pub(crate) fn new() -> Builder {
         Builder {
-            workers: thread::available_parallelism().map_or(1, usize::from),
+            workers: parallelism(),
             thread_name: "smolkit-worker".into(),
-            thread_stack_bytes: 2 * 1024 * 1024,
+            thread_stack_size: 2 * 1024 * 1024,
+            settings: Settings {
+                has_helper_threads: true,
+                on_thread_start: Hook::default(),
+                on_thread_stop: Hook::default(),
+                on_thread_park: Hook::default(),
+                on_thread_unpark: Hook::default(),
+            },
         }
     }
 
@@ -54,9 +105,51 @@ impl Builder {
         self
     }
 
-    /// The size of a worker's stack. By default 2 MiB.
-    pub fn thread_stack_bytes(mut self, bytes: usize) -> Builder {
-        self.thread_stack_bytes = bytes;
+    /// The size of a worker's stack in bytes. By default 2 MiB.
+    pub fn thread_stack_size(mut self, bytes: usize) -> Builder {
+        self.thread_stack_size = bytes;
+        self
+    }
+
+    /// Whether threads other than the workers may be started for this runtime. By default they may.
+    ///
+    /// With `false`, none is on behalf of what runs on its workers and in its [`block_on`](Runtime::block_on), or where it has been
+    /// [entered](Runtime::enter). Tasks, timers and I/O need none. What does:
+    ///
+    /// - [`unblock`](crate::unblock): its closure runs on the calling thread, before the call returns, if the process has no thread for blocking
+    ///   work yet; else on one of those.
+    /// - I/O or a timer that was first waited for outside of this runtime and of any `block_on`: waiting for it is an error
+    ///   ([`Unsupported`](io::ErrorKind::Unsupported)) if the process has no thread for that yet.
+    /// - a foreign `block_on` in a task or in `block_on`: what it waits for comes only if another worker, or another thread in
+    ///   `block_on`, is there to drive.
+    pub fn helper_threads(mut self, may_start: bool) -> Builder {
+        self.settings.has_helper_threads = may_start;
+        self
+    }
+
+    /// Calls `hook` on each worker's thread before it runs the first task.
+    ///
+    /// A panic of this hook, or of those below, is reported by the panic hook, and otherwise ignored.
+    pub fn on_thread_start(mut self, hook: impl Fn() + Send + Sync + 'static) -> Builder {
+        self.settings.on_thread_start = Hook::new(hook);
+        self
+    }
+
+    /// Calls `hook` on each worker's thread when it ends.
+    pub fn on_thread_stop(mut self, hook: impl Fn() + Send + Sync + 'static) -> Builder {
+        self.settings.on_thread_stop = Hook::new(hook);
+        self
+    }
+
+    /// Calls `hook` on a worker's thread each time before it sleeps. It should be short, and must not block.
+    pub fn on_thread_park(mut self, hook: impl Fn() + Send + Sync + 'static) -> Builder {
+        self.settings.on_thread_park = Hook::new(hook);
+        self
+    }
+
+    /// Calls `hook` on a worker's thread each time after it has slept.
+    pub fn on_thread_unpark(mut self, hook: impl Fn() + Send + Sync + 'static) -> Builder {
+        self.settings.on_thread_unpark = Hook::new(hook);
         self
     }
 
@@ -87,16 +180,22 @@ impl Builder {
             shared: Shared::new(backlog_min, self.workers),
             shards,
             warden: Warden::new(),
+            stalls: Stalls::new(self.workers),
+            counters: (0..self.workers).map(|_| Counters::default()).collect(),
+            settings: self.settings,
             is_stopping: AtomicBool::new(false),
             workers: AtomicUsize::new(self.workers),
-            gone: AtomicUsize::new(0),
+            at_risk: AtomicUsize::new(0),
+            is_ward: AtomicBool::new(false),
+            gone: Mutex::new(0),
+            has_gone: Condvar::new(),
         }));
         let runtime = Runtime { handle: handle.clone(), threads: Mutex::new(Vec::new()) };
         for index in 0..self.workers {
             let handle = handle.clone();
             let thread = thread::Builder::new()
                 .name(format!("{}-{index}", self.thread_name))
-                .stack_size(self.thread_stack_bytes)
+                .stack_size(self.thread_stack_size)
                 .spawn(move || Worker::new(handle, index).run());
             match thread {
                 Ok(thread) => crate::sync::lock(&runtime.threads).push(thread),
@@ -110,4 +209,21 @@ impl Builder {
         }
         Ok((runtime, None))
     }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("workers", &self.workers)
+            .field("thread_name", &self.thread_name)
+            .field("thread_stack_size", &self.thread_stack_size)
+            .field("helper_threads", &self.settings.has_helper_threads)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many threads can run at once. Asking the system takes a dozen system calls: it is asked once.
+pub(crate) fn parallelism() -> usize {
+    static PARALLELISM: OnceLock<usize> = OnceLock::new();
+    *PARALLELISM.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))
 }

@@ -2,25 +2,35 @@
 
 mod builder;
 mod global;
-mod warden;
+mod handle;
+mod metrics;
+mod stalls;
+pub(crate) mod warden;
 mod worker;
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 pub use self::builder::Builder;
 pub use self::global::spawn;
+pub use self::handle::{Handle, TryCurrentError};
+pub use self::metrics::Metrics;
 pub(crate) use self::worker::Worker;
 
+use self::builder::Settings;
+pub(crate) use self::builder::parallelism;
+use self::metrics::Counters;
+use self::stalls::Stalls;
 use self::warden::Warden;
 use crate::Task;
-use crate::context::EnterRuntime;
+use crate::context::EnterGuard;
 use crate::executor::state::Shared;
 use crate::reactor::Shard;
+use crate::reactor::helper::{Attendance, Ward};
 use crate::sync::{Mutex, lock};
 
 /// Worker threads that run tasks and wait for I/O, each with a poller and timers of its own.
@@ -54,16 +64,20 @@ pub(crate) struct Inner {
     pub(crate) shared: Shared,
     shards: Box<[Arc<Shard>]>,
     warden: Warden,
+    stalls: Stalls,
+    counters: Box<[Counters]>,
+    settings: Settings,
     is_stopping: AtomicBool,
     /// Workers that have been started.
     workers: AtomicUsize,
+    /// Workers in a poll that may sleep where it drives nothing.
+    at_risk: AtomicUsize,
+    /// Whether the helper looks after us, because that are all of them.
+    is_ward: AtomicBool,
     /// Workers that have left, and are not to be waited for.
-    gone: AtomicUsize,
+    gone: Mutex<usize>,
+    has_gone: Condvar,
 }
-
-/// A counted reference to a runtime.
-#[derive(Clone)]
-pub(crate) struct Handle(Arc<Inner>);
 
 impl Runtime {
     /// Starts a runtime with one worker for each core.
@@ -82,7 +96,32 @@ impl Runtime {
 
     /// How many workers there are.
     pub fn workers(&self) -> usize {
-        self.handle.0.workers.load(Ordering::Relaxed)
+        self.handle.workers()
+    }
+
+    /// A reference to this runtime, to be cloned and handed around.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// What this runtime has counted.
+    pub fn metrics(&self) -> Metrics {
+        self.handle.metrics()
+    }
+
+    /// Makes [`spawn`](crate::spawn) mean this runtime, on this thread and until the guard is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = smolkit_runtime::Runtime::builder().workers(1).build()?;
+    /// let _entered = runtime.enter();
+    /// let task = smolkit_runtime::spawn(async { 7 });
+    /// assert_eq!(smolkit_runtime::block_on(task), 7);
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn enter(&self) -> EnterGuard<'_> {
+        self.handle.enter()
     }
 
     /// Spawns a task on this runtime. After its shutdown the task is cancelled at once.
@@ -95,8 +134,7 @@ impl Runtime {
 
     /// Runs a future on the current thread; [`spawn`](crate::spawn) means this runtime meanwhile.
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
-        let _entered = EnterRuntime::new(&self.handle);
-        crate::block_on(future)
+        self.handle.block_on(future)
     }
 
     /// Shuts down, and waits no longer than `timeout` for polls that do not end.
@@ -106,6 +144,11 @@ impl Runtime {
         self.shutdown(Instant::now().checked_add(timeout));
     }
 
+    /// Shuts down without waiting: what is not in a poll just now is dropped before this returns, the rest when its poll ends.
+    pub fn shutdown_background(self) {
+        self.shutdown(Some(Instant::now()));
+    }
+
     /// `None`: no deadline.
     fn shutdown(&self, deadline: Option<Instant>) {
         let inner = &self.handle.0;
@@ -113,7 +156,7 @@ impl Runtime {
             // `shutdown_timeout` has done it, and was told how long to wait.
             return;
         }
-        inner.shards.iter().for_each(|shard| shard.notify());
+        inner.shards.iter().for_each(|shard| shard.call());
         let mut threads = std::mem::take(&mut *lock(&self.threads));
         // A task that drops its own runtime runs on a worker, which can wait neither for itself nor for that task.
         let me = thread::current().id();
@@ -148,18 +191,55 @@ impl fmt::Debug for Runtime {
 
 impl Inner {
     fn wait_for_workers(&self, count: usize, deadline: Instant) {
-        while self.gone.load(Ordering::SeqCst) < count && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(1).min(deadline - Instant::now().min(deadline)));
+        let mut gone = lock(&self.gone);
+        while *gone < count {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let waited = self.has_gone.wait_timeout(gone, left);
+            gone = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// A worker has left.
+    fn note_gone(&self) {
+        *lock(&self.gone) += 1;
+        self.has_gone.notify_all();
+    }
+
+    fn is_everybody_at_risk(&self) -> bool {
+        self.at_risk.load(Ordering::SeqCst) >= self.workers.load(Ordering::Relaxed)
     }
 }
 
-impl Handle {
-    pub(crate) fn spawn<T: Send + 'static>(
-        &self,
-        future: impl Future<Output = T> + Send + 'static,
-    ) -> Task<T> {
-        // SAFETY: the future is `Send` and borrows nothing.
-        unsafe { self.0.shared.spawn(future) }
+/// A ward of the helper while all workers are in polls that may never come back to a poller. One that is not would look after the others.
+impl Ward for Inner {
+    fn attendance(&self) -> Attendance {
+        if self.shared.state.is_closed() {
+            return Attendance::Over;
+        }
+        if self.is_everybody_at_risk() {
+            return Attendance::Away;
+        }
+        self.is_ward.store(false, Ordering::SeqCst);
+        // Who was the last to be at risk, and came before that, has not told the helper.
+        if self.is_everybody_at_risk() && !self.is_ward.swap(true, Ordering::SeqCst) {
+            return Attendance::Away;
+        }
+        Attendance::Over
+    }
+
+    fn progress(&self) -> usize {
+        self.shards.iter().fold(0, |sum, shard| sum.wrapping_add(shard.progress()))
+    }
+
+    fn shards(&self, shards: &mut Vec<Arc<Shard>>) -> bool {
+        if let [shard] = &self.shards[..] {
+            shards.push(shard.clone());
+            return true;
+        }
+        shards.extend(self.shards.iter().filter(|shard| !shard.is_idle()).cloned());
+        false
     }
 }

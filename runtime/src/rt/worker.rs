@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 
 use async_task::Runnable;
 
-use super::Handle;
-use crate::context::{EnterRunner, EnterRuntime, EnterWorker};
+use super::{Handle, Inner};
+use crate::context::{self, EnterRunner, EnterRuntime, EnterSeat, EnterWorker, PollInside};
 use crate::executor::runner::Runner;
-use crate::reactor::{Shard, wake_all};
+use crate::reactor::Shard;
+use crate::reactor::commons::wake_quietly;
+use crate::reactor::helper::{self, Ward};
 
 /// A busy worker looks for I/O and timers after so many polls...
 const POLLS_MAX: u32 = 128;
@@ -31,7 +33,14 @@ pub(crate) struct Worker {
     wakers: RefCell<Vec<Waker>>,
     polls: Cell<u32>,
     last_turn: Cell<Instant>,
-    quiet_looks: Cell<usize>,
+    /// Whether it has slept since it last had something to do.
+    is_fresh: Cell<bool>,
+    /// Whether the present poll may sleep where it drives nothing.
+    is_at_risk: Cell<bool>,
+    /// The progress of all other workers when this one, being the warden, last looked.
+    seen_progress: Cell<usize>,
+    /// When the first timer of an abandoned shard is due.
+    stalled_deadline: Cell<Option<Instant>>,
     /// Calls of `block_on` on this worker's stack.
     nesting: Cell<usize>,
 }
@@ -52,11 +61,11 @@ struct Unpark(Arc<Shard>);
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {
-        self.0.notify();
+        self.0.call();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.0.notify();
+        self.0.call();
     }
 }
 
@@ -73,7 +82,7 @@ impl Wake for Nested {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.is_woken.store(true, Ordering::SeqCst);
-        self.shard.notify();
+        self.shard.call();
     }
 }
 
@@ -89,20 +98,30 @@ impl Worker {
             wakers: RefCell::new(Vec::new()),
             polls: Cell::new(0),
             last_turn: Cell::new(Instant::now()),
-            quiet_looks: Cell::new(0),
+            is_fresh: Cell::new(true),
+            is_at_risk: Cell::new(false),
+            seen_progress: Cell::new(0),
+            stalled_deadline: Cell::new(None),
             nesting: Cell::new(0),
         }
     }
 
     /// The thread's life.
     pub(super) fn run(self) {
+        self.shard.note_progress();
+        let settings = &self.handle.0.settings;
         {
             let _runtime = EnterRuntime::new(&self.handle);
             let _worker = EnterWorker::new(&self);
             let _runner = EnterRunner::new(&self.runner);
+            let _seat = EnterSeat::new(&self.waker);
+            settings.on_thread_start.call();
             // A task's panic goes to whoever awaits the task. What comes up to here is the panic of a foreign waker
             // or of a destructor, reported by the panic hook: the worker goes on.
-            while panic::catch_unwind(AssertUnwindSafe(|| self.work())).is_err() {}
+            while panic::catch_unwind(AssertUnwindSafe(|| self.work())).is_err() {
+                self.end_risk();
+            }
+            settings.on_thread_stop.call();
         }
         let handle = self.handle.clone();
         // Whoever still waits here, in a `block_on` inside a task of another worker, finds another shard.
@@ -113,7 +132,7 @@ impl Worker {
             // The shutdown did not wait for this worker's last poll: its task is dropped now.
             handle.0.shared.close(Some(Instant::now()));
         }
-        handle.0.gone.fetch_add(1, Ordering::SeqCst);
+        handle.0.note_gone();
     }
 
     pub(crate) fn shard(&self) -> &Arc<Shard> {
@@ -128,10 +147,14 @@ impl Worker {
         let nested =
             Arc::new(Nested { is_woken: AtomicBool::new(true), shard: self.shard.clone() });
         let waker = Waker::from(nested.clone());
+        let _seat = EnterSeat::new(&waker);
+        let _inside = PollInside::new();
         loop {
             if nested.is_woken.swap(false, Ordering::SeqCst) {
-                if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker))
-                {
+                let mut cx = Context::from_waker(&waker);
+                // As a task's poll, with a budget of its own.
+                context::begin_poll(&waker);
+                if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                     return output;
                 }
             }
@@ -140,11 +163,19 @@ impl Worker {
                 self.turn(None);
                 continue;
             }
-            match self.runner.next_thorough() {
-                Some(runnable) => self.execute(runnable),
-                None => self.park(),
-            }
+            self.work_nested();
         }
+    }
+
+    /// Runs a task on top of another one's stack, or parks.
+    fn work_nested(&self) {
+        // The task below may be in another runtime's `block_on`, or be run by an executor that is run by a task.
+        let _runtime = EnterRuntime::new(&self.handle);
+        let _runner = EnterRunner::new(&self.runner);
+        let _seat = EnterSeat::new(&self.waker);
+        let Some(runnable) = self.runner.next_thorough() else { return self.park() };
+        // A panic that comes up to here is nothing that the task below could answer for. The panic hook has reported it.
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| self.execute(runnable)));
     }
 
     fn work(&self) {
@@ -157,7 +188,17 @@ impl Worker {
     }
 
     fn execute(&self, runnable: Runnable) {
+        if self.is_fresh.get() {
+            self.is_fresh.set(false);
+            self.handle.0.warden.lay_down(self.index);
+            self.call_warden();
+        }
+        // Further down the stack there may be a poll that is at risk.
+        let was_at_risk = self.is_at_risk.get();
         runnable.run();
+        if self.is_at_risk.get() && !was_at_risk {
+            self.end_risk();
+        }
         let polls = self.polls.get() + 1;
         self.polls.set(polls);
         if polls % CLOCK_INTERVAL == 0
@@ -167,6 +208,7 @@ impl Worker {
             if !self.shard.is_idle() {
                 self.turn(Some(Duration::ZERO));
             }
+            self.look_after_others();
         }
     }
 
@@ -175,49 +217,110 @@ impl Worker {
         if !self.runner.sleep(&self.waker) {
             return;
         }
-        let inner = &self.handle.0;
-        let others_busy = || inner.shared.state.asleep() < inner.workers.load(Ordering::Relaxed);
-        let mut quiet_looks = self.quiet_looks.get();
-        let watch = match inner.shards.len() {
-            1 => None,
-            _ => inner.warden.watch(self.index, &mut quiet_looks, others_busy),
-        };
-        self.quiet_looks.set(quiet_looks);
+        let watch = self.watch();
+        let settings = &self.handle.0.settings;
+        settings.on_thread_park.call();
+        // The sleep may be long.
+        self.publish();
         self.turn(watch);
+        settings.on_thread_unpark.call();
+        self.handle.0.counters[self.index].parks.add(1);
         self.note_turn();
+        self.is_fresh.set(true);
         if watch.is_some() {
+            self.look_after_others();
             // Takes the last task from a neighbour that does not get to it.
             if let Some(runnable) = self.runner.next_thorough() {
-                inner.warden.lay_down(self.index);
-                self.call_warden();
                 self.execute(runnable);
             }
-        } else {
-            self.call_warden();
         }
+    }
+
+    /// How long it may sleep, if it is the warden.
+    fn watch(&self) -> Option<Duration> {
+        let inner = &self.handle.0;
+        if inner.shards.len() == 1 {
+            return None;
+        }
+        let has_been_quiet = || {
+            let own = self.shard.progress();
+            let progress = Inner::progress(inner).wrapping_sub(own);
+            self.seen_progress.replace(progress) == progress
+        };
+        let others_busy = || inner.shared.state.asleep() < inner.workers.load(Ordering::Relaxed);
+        let period = inner.warden.watch(self.index, has_been_quiet, others_busy)?;
+        let deadline = self.stalled_deadline.get();
+        let until = |deadline: Instant| deadline.saturating_duration_since(Instant::now());
+        Some(deadline.map_or(period, |deadline| period.min(until(deadline))))
+    }
+
+    /// Serves the shards of workers that do not get to them.
+    fn look_after_others(&self) {
+        let inner = &self.handle.0;
+        if inner.shards.len() == 1 {
+            return;
+        }
+        let mut wakers = self.wakers.take();
+        let shards = &inner.shards[..inner.workers.load(Ordering::Relaxed)];
+        let deadline = inner.stalls.look(self.index, shards, &inner.counters, &mut wakers);
+        self.stalled_deadline.set(deadline);
+        self.runner.keep_order(|| wake_quietly(&mut wakers));
+        self.wakers.replace(wakers);
     }
 
     /// This worker is about to be busy: somebody has to look after what it does not get to.
     fn call_warden(&self) {
         let inner = &self.handle.0;
-        if inner.shards.len() > 1 && inner.warden.is_absent() {
-            inner.shared.state.rouse();
+        let state = &inner.shared.state;
+        if inner.shards.len() > 1 && inner.warden.is_absent() && state.asleep() > 0 {
+            state.rouse();
+        }
+    }
+
+    /// Something waits with a waker that is not ours: the present poll may sleep where it drives nothing, in a foreign `block_on`.
+    ///
+    /// Then another worker looks after this shard. When all are at risk, the helper thread does.
+    pub(crate) fn note_stranger(&self) {
+        if self.is_at_risk.replace(true) {
+            return;
+        }
+        let inner = &self.handle.0;
+        inner.at_risk.fetch_add(1, Ordering::SeqCst);
+        if inner.is_everybody_at_risk()
+            && !inner.is_ward.swap(true, Ordering::SeqCst)
+            && helper::attend(inner.clone()).is_err()
+        {
+            // Most strangers come back: no thread is no reason to refuse them. The next one asks again.
+            inner.is_ward.store(false, Ordering::SeqCst);
+        }
+    }
+
+    fn end_risk(&self) {
+        if self.is_at_risk.replace(false) {
+            self.handle.0.at_risk.fetch_sub(1, Ordering::SeqCst);
         }
     }
 
     fn turn(&self, limit: Option<Duration>) {
         let mut wakers = self.wakers.take();
-        // Nobody else drives this shard while its worker lives.
-        let _ = self.shard.turn(limit, &mut wakers);
+        self.shard.turn_at_home(limit, &mut wakers);
         // Up before the tasks are woken: their pushes need not call anybody for us.
         self.runner.wake_up();
-        self.runner.keep_order(|| wake_all(&mut wakers));
+        self.runner.keep_order(|| wake_quietly(&mut wakers));
         self.wakers.replace(wakers);
     }
 
+    /// The worker has come by its poller.
     fn note_turn(&self) {
-        self.polls.set(0);
+        self.shard.note_progress();
+        self.publish();
         self.last_turn.set(Instant::now());
+    }
+
+    fn publish(&self) {
+        let counters = &self.handle.0.counters[self.index];
+        counters.polls.add(self.polls.replace(0).into());
+        counters.steals.add(self.runner.take_steals());
     }
 
     fn is_stopping(&self) -> bool {

@@ -99,6 +99,7 @@ impl Wait {
     }
 
     fn stay(&mut self, deadline: Option<Instant>, waker: &Waker) {
+        context::expect_wake(waker);
         if self.entry.is_none() {
             self.enter(deadline, waker.clone());
         }

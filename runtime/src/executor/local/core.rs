@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::task::Waker;
 use std::thread;
@@ -12,7 +11,6 @@ use slab::Slab;
 
 use super::remote::Remote;
 use crate::context;
-use crate::executor::tracked;
 
 /// Every so many tasks those that other threads have woken come in, so that the local ones cannot starve them.
 const REMOTE_INTERVAL: u32 = 32;
@@ -28,8 +26,8 @@ pub(super) struct Core {
     ticks: Cell<u32>,
     /// Futures that have not been dropped yet.
     live: Cell<usize>,
-    /// The wakers of tasks that wait. They are borrowed: a task takes its waker out before its memory goes.
-    waiting: RefCell<Slab<ManuallyDrop<Waker>>>,
+    /// Wakers of the tasks that wait, as in `executor/waiting.rs`.
+    waiting: RefCell<Slab<Waker>>,
     /// Those of the seats that are asleep, as far as this thread knows: another one may be waking them.
     asleep: Cell<usize>,
     /// Whether one of them has been called from here and has not come yet.
@@ -125,19 +123,13 @@ impl Core {
     }
 
     /// Lists a task that waits.
-    ///
-    /// # Safety
-    ///
-    /// `unlist` must be called before the waker's task is freed.
-    pub(super) unsafe fn list(&self, waker: &Waker) -> usize {
-        // SAFETY: the caller's promise.
-        let waker = unsafe { tracked::borrow(waker) };
+    pub(super) fn list(&self, waker: Waker) -> usize {
         self.waiting.borrow_mut().insert(waker)
     }
 
     pub(super) fn unlist(&self, key: usize) {
-        // Taken out, not dropped.
-        let _ = self.waiting.borrow_mut().try_remove(key);
+        let waker = self.waiting.borrow_mut().try_remove(key);
+        drop(waker);
     }
 
     /// Drops all tasks.
@@ -145,7 +137,7 @@ impl Core {
         self.is_closed.set(true);
         loop {
             let waiting: Vec<Waker> =
-                self.waiting.borrow().iter().map(|(_, waker)| Waker::clone(waker)).collect();
+                self.waiting.borrow().iter().map(|(_, waker)| waker.clone()).collect();
             // Puts every task that waits for something into a queue.
             waiting.into_iter().for_each(Waker::wake);
             while let Some(runnable) = self.next() {

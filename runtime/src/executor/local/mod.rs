@@ -15,7 +15,7 @@ use std::task::Poll;
 
 use self::core::{Core, Seat};
 use crate::Task;
-use crate::context;
+use crate::context::{self, PollInside};
 
 /// A `run()` future runs so many tasks before it lets I/O, timers and its siblings have their turn.
 const RUN_BATCH: u32 = 128;
@@ -92,6 +92,7 @@ impl<'a> LocalExecutor<'a> {
     pub fn try_tick(&self) -> bool {
         match self.core().next() {
             Some(runnable) => {
+                let _inside = PollInside::new();
                 runnable.run();
                 true
             }
@@ -115,6 +116,7 @@ impl<'a> LocalExecutor<'a> {
             }
         })
         .await;
+        let _inside = PollInside::new();
         runnable.run();
     }
 
@@ -132,6 +134,7 @@ impl<'a> LocalExecutor<'a> {
             if let Poll::Ready(output) = future.as_mut().poll(cx) {
                 return Poll::Ready(output);
             }
+            let _inside = PollInside::new();
             for _ in 0..RUN_BATCH {
                 match core.next() {
                     Some(runnable) => {

@@ -8,6 +8,7 @@ use std::task::Waker;
 
 use async_task::Runnable;
 
+use crate::context;
 use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
 
 pub(super) struct Remote {
@@ -68,7 +69,7 @@ impl Remote {
     /// Puts seat `id` on the list of sleepers, unless there is a task.
     pub(super) fn fall_asleep(&self, id: usize, waker: &Waker) -> bool {
         // Cloning a waker is foreign code: not under the lock.
-        let waker = waker.clone();
+        let waker = context::keep_runner_waker(waker);
         let mut inner = lock(&self.inner);
         if !inner.queue.is_empty() {
             drop(inner);

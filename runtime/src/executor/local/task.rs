@@ -87,8 +87,7 @@ impl Place for Entry {
     fn list(&mut self, waker: &Waker) {
         // SAFETY: the future that this belongs to is here, and being polled: on the core's thread.
         let core = unsafe { &*self.home.0 };
-        // SAFETY: the waker is that of the future's task, and `drop` below removes it, before the memory goes.
-        self.key = unsafe { core.list(waker) };
+        self.key = core.list(waker.clone());
     }
 }
 

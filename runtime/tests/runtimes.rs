@@ -1,0 +1,231 @@
+//! Goal: a runtime is what its builder says, several live side by side, and `enter` and handles mean the right one.
+//! Method: names, hooks, numbers and threads are looked at from inside; a process of its own for what must not be started.
+
+mod support;
+
+use std::collections::HashSet;
+use std::os::unix::net::UnixStream;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use smolkit_runtime::{Async, Handle, Runtime, Timer, block_on, spawn, unblock};
+use support::{wait_until, within};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+async fn thread_name() -> String {
+    thread::current().name().unwrap_or_default().into()
+}
+
+#[test]
+fn side_by_side() {
+    within(LIMIT, || {
+        let make = |name: &str| Runtime::builder().workers(1).thread_name(name).build().unwrap();
+        let (one, two) = (make("one"), make("two"));
+        assert!(Handle::try_current().is_err());
+        let guard = one.enter();
+        assert_eq!(block_on(spawn(thread_name())), "one-0");
+        {
+            let _inner = two.handle().enter();
+            assert_eq!(block_on(spawn(thread_name())), "two-0");
+            one.block_on(async { assert_eq!(spawn(thread_name()).await, "one-0") });
+            assert_eq!(block_on(Handle::current().spawn(thread_name())), "two-0");
+        }
+        assert_eq!(block_on(spawn(thread_name())), "one-0");
+        drop(guard);
+        assert!(Handle::try_current().is_err());
+        // A task of one runtime uses the other one.
+        let handle = two.handle().clone();
+        let task = one.spawn(async move {
+            assert_eq!(spawn(thread_name()).await, "one-0");
+            handle.spawn(thread_name()).await
+        });
+        assert_eq!(two.block_on(task), "two-0");
+    });
+}
+
+#[test]
+fn a_handle_outlives_its_runtime() {
+    within(LIMIT, || {
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        let handle = runtime.handle().clone();
+        drop(runtime);
+        let task = handle.spawn(async { 1 });
+        assert_eq!(block_on(task.fallible()), None);
+        assert_eq!(handle.block_on(async { 2 }), 2);
+        let _entered = handle.enter();
+        assert_eq!(block_on(spawn(async {}).fallible()), None);
+    });
+}
+
+#[test]
+fn hooks() {
+    within(LIMIT, || {
+        let calls: Arc<[AtomicUsize; 4]> = Arc::default();
+        let hook = |i: usize| {
+            let calls = calls.clone();
+            move || {
+                calls[i].fetch_add(1, Ordering::SeqCst);
+                assert_ne!(thread::current().name(), None);
+            }
+        };
+        let count = |i: usize| calls[i].load(Ordering::SeqCst);
+        let builder =
+            Runtime::builder().workers(2).on_thread_start(hook(0)).on_thread_stop(hook(1));
+        let runtime = builder.on_thread_park(hook(2)).on_thread_unpark(hook(3)).build().unwrap();
+        block_on(runtime.spawn(async { Timer::after(Duration::from_millis(1)).await }));
+        wait_until("both have started and parked", || count(0) == 2 && count(2) > 0);
+        wait_until("one was unparked", || count(3) > 0);
+        assert_eq!(count(1), 0);
+        drop(runtime);
+        assert_eq!(count(1), 2);
+        assert_eq!(count(2), count(3));
+    });
+}
+
+#[test]
+fn metrics() {
+    within(LIMIT, || {
+        let runtime = Runtime::builder().workers(2).build().unwrap();
+        let metrics = runtime.metrics();
+        assert_eq!(metrics.workers(), 2);
+        let tasks: Vec<_> = (0..1_000)
+            .map(|_| runtime.spawn(async { Timer::after(Duration::from_millis(1)).await }))
+            .collect();
+        block_on(async {
+            for task in tasks {
+                task.await;
+            }
+        });
+        wait_until("polls are published", || metrics.polls() >= 2_000);
+        wait_until("both have parked", || metrics.parks() >= 2);
+        assert_eq!((metrics.injector_depth(), metrics.local_queue_depth()), (0, 0));
+        // Tasks that wait behind one that does not end can be seen.
+        let (release, gate) = std::sync::mpsc::channel::<()>();
+        let gate = Arc::new(Mutex::new(gate));
+        for _ in 0..2 {
+            let gate = gate.clone();
+            runtime
+                .spawn(async move {
+                    let _ = gate.lock().unwrap().recv();
+                })
+                .detach();
+        }
+        let waiting: Vec<_> = (0..10).map(|_| runtime.spawn(async {})).collect();
+        wait_until("ten tasks wait", || {
+            metrics.injector_depth() + metrics.local_queue_depth() >= 10
+        });
+        drop(release);
+        block_on(async {
+            for task in waiting {
+                task.await;
+            }
+        });
+    });
+}
+
+#[test]
+fn ends_within_its_deadline() {
+    struct Gone(Arc<AtomicUsize>);
+    impl Drop for Gone {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    within(LIMIT, || {
+        for timeout in [Some(Duration::ZERO), Some(Duration::from_millis(50)), None] {
+            let runtime = Runtime::builder().workers(2).build().unwrap();
+            let gone = Arc::new(AtomicUsize::new(0));
+            let (release, gate) = std::sync::mpsc::channel::<()>();
+            let (entered, is_entered) = std::sync::mpsc::channel();
+            let guard = Gone(gone.clone());
+            runtime
+                .spawn(async move {
+                    let _guard = guard;
+                    entered.send(()).unwrap();
+                    let _ = gate.recv();
+                    std::future::pending::<()>().await;
+                })
+                .detach();
+            for _ in 0..100 {
+                let guard = Gone(gone.clone());
+                runtime
+                    .spawn(async move {
+                        let _guard = guard;
+                        Timer::after(Duration::from_secs(3_600)).await;
+                    })
+                    .detach();
+            }
+            is_entered.recv().unwrap();
+            let start = Instant::now();
+            match timeout {
+                Some(timeout) => runtime.shutdown_timeout(timeout),
+                None => runtime.shutdown_background(),
+            }
+            assert!(start.elapsed() < Duration::from_secs(5));
+            // The other worker may have been in a poll just then.
+            wait_until("all that wait are dropped", || gone.load(Ordering::SeqCst) == 100);
+            drop(release);
+            wait_until("the last one is dropped too", || gone.load(Ordering::SeqCst) == 101);
+        }
+        Runtime::builder().workers(1).build().unwrap().shutdown_timeout(Duration::MAX);
+    });
+}
+
+const CHILD: &str = "SMOLKIT_TEST_CHILD";
+
+/// `helper_threads(false)`: no thread but the workers, whatever is done; and what needs one says so or does without.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_helper_threads() {
+    if std::env::var_os(CHILD).is_none() {
+        let status = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "no_helper_threads", "--nocapture", "--test-threads=1"])
+            .env(CHILD, "1")
+            .status()
+            .unwrap();
+        assert!(status.success());
+        return;
+    }
+    let ids = || -> HashSet<String> {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+        tasks.map(|task| task.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    let before = ids();
+    let runtime = Runtime::builder().workers(2).helper_threads(false).build().unwrap();
+    // Bound to the common shard: that of threads in `block_on`.
+    let (mut one, mut other) = runtime.block_on(async {
+        let (mut one, other) = Async::<UnixStream>::pair().unwrap();
+        assert!(futures_lite::future::poll_once(one.read(&mut [0])).await.is_none());
+        (one, other)
+    });
+    let error = runtime.block_on(runtime.spawn(async move {
+        let error = one.read(&mut [0]).await.expect_err("nobody drives the common shard");
+        other.write_all(b"x").await.unwrap();
+        drop((one, other));
+        error
+    }));
+    assert_eq!(error.kind(), std::io::ErrorKind::Unsupported);
+    assert!(error.to_string().contains("helper_threads(false)"), "{error}");
+    for _ in 0..3 {
+        runtime.block_on(runtime.spawn(async {
+            let caller = thread::current().id();
+            assert_eq!(unblock(move || thread::current().id()).await, caller);
+            Timer::after(Duration::from_millis(1)).await;
+            let (mut one, mut other) = Async::<UnixStream>::pair().unwrap();
+            other.write_all(b"x").await.unwrap();
+            one.read_exact(&mut [0]).await.unwrap();
+            // One worker of two: the other one stands in.
+            futures_executor::block_on(Timer::after(Duration::from_millis(5)));
+        }));
+        runtime.block_on(async {
+            Timer::after(Duration::from_millis(1)).await;
+            spawn(async { Timer::after(Duration::from_millis(1)).await }).await;
+        });
+    }
+    assert_eq!(ids().difference(&before).count(), 2, "the workers and nobody else");
+}

@@ -1,0 +1,304 @@
+//! Goal: foreign wakers may do what they like: call back into what they wait for (FAULTS R7), or panic (FAULTS R8).
+//! Method: wakers whose clone, wake and drop each use the same object again, or of which one panics; every primitive of the runtime is polled with one
+//! waker, with another one, woken, and dropped.
+
+mod support;
+
+use std::future::Future;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::panic;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, RawWaker, RawWakerVTable, Wake, Waker};
+use std::thread;
+use std::time::Duration;
+
+use smolkit_runtime::{Async, Executor, Runtime, Timer, block_on, spawn, unblock};
+use support::{wait_until, within};
+
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// A waker that calls `hook` whenever it is cloned, woken or dropped.
+struct Reentrant {
+    hook: Box<dyn Fn() + Send + Sync>,
+    woken: AtomicUsize,
+}
+
+impl Reentrant {
+    fn new(hook: impl Fn() + Send + Sync + 'static) -> Arc<Reentrant> {
+        Arc::new(Reentrant { hook: Box::new(hook), woken: AtomicUsize::new(0) })
+    }
+
+    fn waker(self: &Arc<Self>) -> Waker {
+        // SAFETY: the vtable's functions treat the pointer as the `Arc` that it comes from: one count for each waker.
+        unsafe { Waker::from_raw(raw(self.clone())) }
+    }
+
+    fn woken(&self) -> usize {
+        self.woken.load(Ordering::SeqCst)
+    }
+}
+
+fn raw(reentrant: Arc<Reentrant>) -> RawWaker {
+    static VTABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, release);
+    RawWaker::new(Arc::into_raw(reentrant).cast(), &VTABLE)
+}
+
+unsafe fn clone(data: *const ()) -> RawWaker {
+    // SAFETY: a waker that is being cloned holds a count.
+    unsafe { Arc::increment_strong_count(data.cast::<Reentrant>()) };
+    // SAFETY: the count of one line above.
+    let reentrant = unsafe { Arc::from_raw(data.cast::<Reentrant>()) };
+    (reentrant.hook)();
+    raw(reentrant)
+}
+
+unsafe fn wake(data: *const ()) {
+    // SAFETY: the caller's promise.
+    unsafe { wake_by_ref(data) };
+    // SAFETY: the waker is used up.
+    unsafe { release(data) };
+}
+
+unsafe fn wake_by_ref(data: *const ()) {
+    // SAFETY: the waker holds a count meanwhile.
+    let reentrant = unsafe { &*data.cast::<Reentrant>() };
+    reentrant.woken.fetch_add(1, Ordering::SeqCst);
+    (reentrant.hook)();
+}
+
+unsafe fn release(data: *const ()) {
+    // SAFETY: the waker's count goes over to us.
+    let reentrant = unsafe { Arc::from_raw(data.cast::<Reentrant>()) };
+    (reentrant.hook)();
+}
+
+/// Polls `future` with two such wakers in turn, has it woken, and drops it unfinished; another one is polled to its end.
+fn try_with<F: Future + Unpin>(
+    mut make: impl FnMut() -> F,
+    hook: impl Fn() + Send + Sync + Clone + 'static,
+    mut event: impl FnMut(),
+) {
+    let (one, other) = (Reentrant::new(hook.clone()), Reentrant::new(hook));
+    for must_finish in [false, true] {
+        let mut future = make();
+        let (first, second) = (one.waker(), other.waker());
+        assert!(Pin::new(&mut future).poll(&mut Context::from_waker(&first)).is_pending());
+        assert!(Pin::new(&mut future).poll(&mut Context::from_waker(&second)).is_pending());
+        assert!(Pin::new(&mut future).poll(&mut Context::from_waker(&second)).is_pending());
+        drop(first);
+        if must_finish {
+            let before = other.woken();
+            event();
+            wait_until("the second waker is called", || other.woken() > before);
+            let poll = Pin::new(&mut future).poll(&mut Context::from_waker(&second));
+            assert!(poll.is_ready());
+        }
+    }
+}
+
+fn timers() {
+    let hook = || {
+        let mut timer = Timer::after(Duration::from_secs(100));
+        let _ = Pin::new(&mut timer).poll(&mut Context::from_waker(Waker::noop()));
+        timer.set_after(Duration::from_secs(50));
+    };
+    try_with(|| Timer::after(Duration::from_millis(100)), hook, || {});
+}
+
+fn sockets() {
+    let (one, other) = Async::<UnixStream>::pair().unwrap();
+    let (one, other) = (Arc::new(one), Arc::new(other));
+    let hook = {
+        let one = one.clone();
+        move || {
+            let cx = &mut Context::from_waker(Waker::noop());
+            let _ = one.poll_readable(cx);
+            let _ = one.poll_writable(cx);
+            let _ = pin!(one.readable()).poll(cx);
+        }
+    };
+    let send = || other.get_ref().write_all(b"x").unwrap();
+    try_with(|| one.readable(), hook.clone(), send);
+    let read = || {
+        let one = one.clone();
+        Box::pin(async move { one.read_with(|mut socket| socket.read(&mut [0; 16])).await })
+    };
+    block_on(read()).unwrap();
+    try_with(read, hook, send);
+}
+
+fn executors() {
+    let executor: &'static Executor<'static> = Box::leak(Box::new(Executor::new()));
+    let hook = || executor.spawn(async {}).detach();
+    // Nobody is to find the hook's own tasks before the event.
+    let drain = || while executor.try_tick() {};
+    let (one, other) = (Reentrant::new(hook), Reentrant::new(hook));
+    let (first, second) = (one.waker(), other.waker());
+    let mut run = pin!(executor.run(std::future::pending::<()>()));
+    for waker in [&first, &second, &second] {
+        assert!(run.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+    }
+    drain();
+    // The hook's own tasks may end a tick at once.
+    let mut tick = Box::pin(executor.tick());
+    let mut cx = Context::from_waker(&first);
+    if tick.as_mut().poll(&mut cx).is_pending() {
+        let _ = tick.as_mut().poll(&mut Context::from_waker(&second));
+    }
+    executor.spawn(async {}).detach();
+    assert!(one.woken() + other.woken() > 0);
+    drop((tick, first, second));
+}
+
+fn tasks() {
+    let hook = || spawn(async {}).detach();
+    let is_open = Arc::new(AtomicBool::new(false));
+    let make = || {
+        let is_open = is_open.clone();
+        unblock(move || wait_until("the event", || is_open.load(Ordering::SeqCst)))
+    };
+    try_with(make, hook, || is_open.store(true, Ordering::SeqCst));
+}
+
+#[test]
+fn reentrant_outside() {
+    within(LIMIT, || {
+        timers();
+        sockets();
+        executors();
+        tasks();
+    });
+}
+
+#[test]
+fn reentrant_in_block_on() {
+    within(LIMIT, || {
+        // Another thread drives meanwhile, and calls the wakers.
+        let driver = thread::spawn(|| block_on(Timer::after(Duration::from_millis(800))));
+        block_on(async { timers() });
+        block_on(async { sockets() });
+        block_on(async { executors() });
+        block_on(async { tasks() });
+        driver.join().unwrap();
+    });
+}
+
+#[test]
+fn reentrant_in_a_task() {
+    within(LIMIT, || {
+        let runtime = Runtime::builder().workers(2).build().unwrap();
+        for test in [timers, sockets, executors, tasks] {
+            block_on(runtime.spawn(async move { test() }));
+        }
+    });
+}
+
+/// The hook of one waker enters `block_on` on the thread that calls it.
+#[test]
+fn block_on_in_a_waker() {
+    within(LIMIT, || {
+        let hook = || {
+            block_on(Timer::after(Duration::from_millis(1)));
+        };
+        let reentrant = Reentrant::new(hook);
+        let waker = reentrant.waker();
+        let mut timer = Timer::after(Duration::from_millis(5));
+        let poll = Pin::new(&mut timer).poll(&mut Context::from_waker(&waker));
+        assert!(poll.is_pending());
+        block_on(Timer::after(Duration::from_millis(20)));
+        wait_until("the waker is called", || reentrant.woken() > 0);
+    });
+}
+
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+struct Panics;
+
+impl Wake for Panics {
+    fn wake(self: Arc<Self>) {
+        panic!("on purpose");
+    }
+}
+
+fn quiet_panics() {
+    let default = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if info.payload().downcast_ref::<&str>() != Some(&"on purpose") {
+            default(info);
+        }
+    }));
+}
+
+/// Polls 100 futures, the one in the middle with a waker that panics.
+fn poll_hundred<F: Future + Unpin>(mut make: impl FnMut() -> F) -> (Vec<F>, Arc<Count>) {
+    let count = Arc::new(Count(AtomicUsize::new(0)));
+    let good = Waker::from(count.clone());
+    let bad = Waker::from(Arc::new(Panics));
+    let futures = (0..100).map(|i| {
+        let mut future = make();
+        let mut cx = Context::from_waker(if i == 50 { &bad } else { &good });
+        assert!(Pin::new(&mut future).poll(&mut cx).is_pending());
+        future
+    });
+    (futures.collect(), count)
+}
+
+/// 100 timers, and 100 waiters for one socket, in the shard of whoever calls this. The thread that wakes them is an innocent one.
+fn one_of_a_hundred_panics() -> Vec<(usize, Arc<Count>)> {
+    let soon = std::time::Instant::now() + Duration::from_millis(30);
+    let (timers, timed) = poll_hundred(|| Timer::at(soon));
+    std::mem::forget(timers);
+    let (one, other) = Async::<UnixStream>::pair().unwrap();
+    let one: &'static Async<UnixStream> = Box::leak(Box::new(one));
+    let (readers, read) = poll_hundred(|| one.readable());
+    std::mem::forget(readers);
+    other.get_ref().write_all(b"x").unwrap();
+    std::mem::forget(other);
+    vec![(99, timed), (99, read)]
+}
+
+fn expect_all(counts: Vec<(usize, Arc<Count>)>) {
+    for (expected, count) in counts {
+        wait_until("all others are woken", || count.0.load(Ordering::SeqCst) == expected);
+    }
+}
+
+#[test]
+fn one_of_a_hundred_panics_in_block_on() {
+    quiet_panics();
+    within(LIMIT, || {
+        // Who drives is not who waits: and does not get the panic.
+        let driver = thread::spawn(|| block_on(Timer::after(Duration::from_millis(200))));
+        let counts = block_on(async { one_of_a_hundred_panics() });
+        expect_all(counts);
+        driver.join().expect("the panic of a foreign waker is nobody else's");
+        block_on(Timer::after(Duration::from_millis(1)));
+    });
+}
+
+#[test]
+fn one_of_a_hundred_panics_on_a_worker() {
+    quiet_panics();
+    within(LIMIT, || {
+        for workers in [1, 2] {
+            let runtime = Runtime::builder().workers(workers).build().unwrap();
+            // One worker waits in a nested `block_on`, which the panic must not go through.
+            let nested = runtime.spawn(async {
+                block_on(async { Timer::after(Duration::from_millis(100)).await })
+            });
+            let counts = block_on(runtime.spawn(async { one_of_a_hundred_panics() }));
+            expect_all(counts);
+            block_on(nested);
+            block_on(runtime.spawn(async { Timer::after(Duration::from_millis(1)).await }));
+        }
+    });
+}
