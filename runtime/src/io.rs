@@ -275,6 +275,22 @@ impl<T> Async<T> {
         poll_with(&self.source, cx, Way::Write, || op(self.get_ref()), |_| false)
     }
 
+    /// [`poll_read_with`](Async::poll_read_with) where fewer bytes than `wanted`, but for none at all, mean that there are no more: the next call
+    /// waits without trying.
+    ///
+    /// That holds for TCP. It does not hold for Unix sockets as such: a read stops where descriptors or credentials were sent along, so `op` has to
+    /// look out for those, and return 0 (which is never taken for a short count) where it may have met them.
+    pub fn poll_read_stream(
+        &self,
+        cx: &mut Context<'_>,
+        wanted: usize,
+        mut op: impl FnMut(&T) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        // Nothing read is the end, which stays readable.
+        let is_short = |&count: &usize| count != 0 && count < wanted;
+        poll_with(&self.source, cx, Way::Read, || op(self.get_ref()), is_short)
+    }
+
     /// [`poll_write_with`](Async::poll_write_with) for stream sockets, where fewer bytes than `wanted` mean that the buffer is full:
     /// the next call waits without trying.
     pub fn poll_write_stream(

@@ -7,7 +7,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr as UnixSocketAddr, UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
@@ -15,8 +14,8 @@ use futures_lite::{future, stream};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use super::Async;
 use super::ready::Waiting;
-use super::{Async, poll_with};
 use crate::Timer;
 use crate::reactor::source::Way;
 
@@ -86,21 +85,6 @@ impl Async<TcpStream> {
     /// Those of `recv(2)`.
     pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.read_with(|io| io.peek(buf)).await
-    }
-
-    /// [`poll_read_with`](Async::poll_read_with) where fewer bytes than `wanted` mean that there are no more: the next call waits without
-    /// trying.
-    ///
-    /// That holds for TCP and for no other stream: a read from a Unix socket stops where descriptors or credentials were sent along.
-    pub fn poll_read_stream(
-        &self,
-        cx: &mut Context<'_>,
-        wanted: usize,
-        mut op: impl FnMut(&TcpStream) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        // Nothing read is the end, which stays readable.
-        let is_short = |&count: &usize| count != 0 && count < wanted;
-        poll_with(&self.source, cx, Way::Read, || op(self.get_ref()), is_short)
     }
 }
 
