@@ -51,11 +51,3 @@ fn beside_smol() {
     // SAFETY: the future borrows nothing, and both parts stay on this thread.
     drop(unsafe { task::spawn_unchecked(async {}, |_| ()) });
 }
-
-/// Pipes of std, where std has them.
-#[test]
-#[allow(clippy::incompatible_msrv)]
-fn pipes_of_std() {
-    reads::<Async<std::io::PipeReader>>();
-    writes::<Async<std::io::PipeWriter>>();
-}

@@ -208,6 +208,29 @@ fn two_waiters_for_one_direction() {
     });
 }
 
+/// Pipes of std, where the build script has found them.
+#[cfg(smolkit_std_pipe)]
+#[allow(clippy::incompatible_msrv)]
+#[test]
+fn pipes_of_std() {
+    within(Duration::from_secs(10), || {
+        let (reader, writer) = io::pipe().unwrap();
+        let (mut reader, mut writer) = (Async::new(reader).unwrap(), Async::new(writer).unwrap());
+        let data: Vec<u8> = (0..1_000_000).map(|byte| byte as u8).collect();
+        let mut received = Vec::new();
+        block_on(future::try_zip(
+            async {
+                writer.write_all(&data).await?;
+                drop(writer);
+                Ok(())
+            },
+            reader.read_to_end(&mut received),
+        ))
+        .unwrap();
+        assert_eq!(received, data);
+    });
+}
+
 /// A source outlives the runtime that watched it, and finds another.
 #[test]
 fn a_source_outlives_its_runtime() {
