@@ -26,6 +26,9 @@
 //!
 //! - [`block_on`], [`spawn`], [`Task`], [`Runtime`], [`Executor`], [`LocalExecutor`]: run futures.
 //! - [`Async`], [`Timer`], [`unblock`], [`Unblock`]: wait for descriptors, for time, for work that blocks.
+//! - [`time`]: sleeping, timeouts and intervals.
+//! - [`channel`], [`lock`], [`sync`]: tasks wait for one another.
+//! - [`fs`]: files and directories. [`process`]: subprocesses.
 //! - [`net`]: TCP. [`signal`]: being asked to stop.
 //! - [`future`], [`io`], [`stream`], [`prelude`], [`pin!`], [`ready!`]: futures-lite.
 //! - [`task`]: tasks by hand, for executors of one's own. ([`Builder`] builds a [`Runtime`]; async-task's is [`task::Builder`].)
@@ -35,6 +38,9 @@
 //! | feature | adds | costs |
 //! |---|---|---|
 //! | `net` (default) | [`net`] | a crate of ours |
+//! | `fs` (default) | [`fs`] | a crate of ours, tracing |
+//! | `process` (default) | [`process`] | a crate of ours, `sync` |
+//! | `sync` (default) | [`channel`], [`lock`], [`sync`] | async-channel, async-lock, async-broadcast |
 //! | `http` | `http`: a server for HTTP/1 and HTTP/2 that takes an axum router | hyper, h2, axum |
 //! | `metrics` | `metrics`: requests counted and timed by route, in Prometheus's text format | prometheus-client |
 //!
@@ -47,7 +53,8 @@
 #[doc(inline)]
 pub use smolkit_runtime::{
     Async, Builder, Executor, FallibleTask, IoSafe, LocalExecutor, Readable, ReadableOwned,
-    Runtime, Task, Timer, Unblock, Writable, WritableOwned, block_on, signal, spawn, task, unblock,
+    Runtime, Task, Timer, Unblock, Writable, WritableOwned, block_on, signal, spawn, task, time,
+    unblock,
 };
 
 #[doc(inline)]
@@ -56,6 +63,18 @@ pub use futures_lite::{future, io, pin, prelude, ready, stream};
 #[cfg(feature = "net")]
 #[doc(inline)]
 pub use smolkit_net as net;
+
+#[cfg(feature = "fs")]
+#[doc(inline)]
+pub use smolkit_fs as fs;
+
+#[cfg(feature = "process")]
+#[doc(inline)]
+pub use smolkit_process as process;
+
+#[cfg(feature = "sync")]
+#[doc(inline)]
+pub use smolkit_sync::{self as sync, channel, lock};
 
 #[cfg(feature = "http")]
 #[doc(inline)]

@@ -15,7 +15,8 @@
 //!
 //! - [`block_on`], [`spawn`], [`Task`]: run futures. [`Runtime`]: workers of your own.
 //! - [`Executor`], [`LocalExecutor`]: executors as plain values.
-//! - [`Async`]: any pollable file descriptor. [`Timer`]: deadlines. [`unblock`], [`Unblock`]: work that blocks.
+//! - [`Async`]: any pollable file descriptor. [`unblock`], [`Unblock`]: work that blocks.
+//! - [`time`]: sleeping, timeouts and intervals. [`Timer`]: smol's.
 //! - [`task`]: tasks by hand, for executors of one's own.
 //! - [`signal`]: being asked to stop.
 //!
@@ -45,6 +46,7 @@ pub mod signal;
 mod sync;
 mod sys;
 pub mod task;
+pub mod time;
 mod timer;
 mod unblock;
 
@@ -52,7 +54,7 @@ pub use async_task::{FallibleTask, Task};
 
 pub use self::block_on::block_on;
 pub use self::blocking::unblock;
-pub use self::executor::{Executor, LocalExecutor};
+pub use self::executor::{Executor, LocalExecutor, StaticExecutor, StaticLocalExecutor};
 pub use self::io::{Async, IoSafe, Readable, ReadableOwned, Writable, WritableOwned};
 pub use self::rt::{Builder, Runtime, spawn};
 pub use self::timer::Timer;
