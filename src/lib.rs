@@ -25,12 +25,13 @@
 //! Names and signatures are those of smol 2.x: `use smolkit as smol;`.
 //!
 //! - [`block_on`], [`spawn`], [`Task`], [`Runtime`], [`Executor`], [`LocalExecutor`]: run futures.
-//! - [`Async`], [`Timer`], [`unblock`]: wait for descriptors, for time, for work that blocks.
+//! - [`Async`], [`Timer`], [`unblock`], [`Unblock`]: wait for descriptors, for time, for work that blocks.
 //! - [`time`]: sleeping, timeouts and intervals.
 //! - [`channel`], [`lock`], [`sync`]: tasks wait for one another.
 //! - [`fs`]: files and directories. [`process`]: subprocesses.
 //! - [`net`]: TCP. [`signal`]: being asked to stop.
-//! - [`future`], [`io`], [`stream`], [`prelude`]: futures-lite.
+//! - [`future`], [`io`], [`stream`], [`prelude`], [`pin!`], [`ready!`]: futures-lite.
+//! - [`task`]: tasks by hand, for executors of one's own. ([`Builder`] builds a [`Runtime`]; async-task's is [`task::Builder`].)
 //!
 //! # Features
 //!
@@ -51,7 +52,8 @@
 
 #[doc(inline)]
 pub use smolkit_runtime::{
-    Async, Builder, Executor, LocalExecutor, Runtime, Task, Timer, block_on, signal, spawn, time,
+    Async, Builder, Executor, FallibleTask, IoSafe, LocalExecutor, Readable, ReadableOwned,
+    Runtime, Task, Timer, Unblock, Writable, WritableOwned, block_on, signal, spawn, task, time,
     unblock,
 };
 

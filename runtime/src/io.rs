@@ -276,10 +276,11 @@ impl<T> Async<T> {
         poll_with(&self.source, cx, Way::Write, || op(self.get_ref()), |_| false)
     }
 
-    /// [`poll_read_with`](Async::poll_read_with) where fewer bytes than `wanted` mean that there are no more: the next call waits without
-    /// trying.
+    /// [`poll_read_with`](Async::poll_read_with) where fewer bytes than `wanted`, but for none at all, mean that there are no more: the next call
+    /// waits without trying.
     ///
-    /// That holds for TCP and for pipes, and for no other stream: a read from a Unix socket stops where descriptors or credentials were sent along.
+    /// That holds for TCP and for pipes. It does not hold for Unix sockets as such: a read stops where descriptors or credentials were sent along, so
+    /// `op` has to look out for those, and return 0 (which is never taken for a short count) where it may have met them.
     pub fn poll_read_stream(
         &self,
         cx: &mut Context<'_>,

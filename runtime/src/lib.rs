@@ -15,8 +15,9 @@
 //!
 //! - [`block_on`], [`spawn`], [`Task`]: run futures. [`Runtime`]: workers of your own; [`Handle`], [`Metrics`].
 //! - [`Executor`], [`LocalExecutor`]: executors as plain values.
-//! - [`Async`]: any pollable file descriptor. [`unblock`]: work that blocks.
+//! - [`Async`]: any pollable file descriptor. [`unblock`], [`Unblock`]: work that blocks.
 //! - [`time`]: sleeping, timeouts and intervals. [`Timer`]: smol's.
+//! - [`task`]: tasks by hand, for executors of one's own.
 //! - [`signal`]: being asked to stop.
 //!
 //! Sockets and timers work on any executor, this crate's or another.
@@ -29,6 +30,8 @@
 //! | workers of a runtime | one per core, 1,024 at most | [`Builder::workers`] |
 //! | threads for blocking work | 500 | `BLOCKING_MAX_THREADS` |
 //! | idle time of such a thread | 5 s | |
+//! | bytes that an [`Unblock`] reads ahead or has to write | 1 MiB | [`Unblock::with_capacity`] |
+//! | items that it takes ahead | 1,024 | [`Unblock::with_capacity`] |
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -42,6 +45,7 @@ mod rt;
 pub mod signal;
 mod sync;
 mod sys;
+pub mod task;
 pub mod time;
 mod timer;
 mod unblock;

@@ -7,6 +7,10 @@ use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
@@ -204,6 +208,29 @@ fn two_waiters_for_one_direction() {
     });
 }
 
+/// Pipes of std, where the build script has found them.
+#[cfg(smolkit_std_pipe)]
+#[allow(clippy::incompatible_msrv)]
+#[test]
+fn pipes_of_std() {
+    within(Duration::from_secs(10), || {
+        let (reader, writer) = io::pipe().unwrap();
+        let (mut reader, mut writer) = (Async::new(reader).unwrap(), Async::new(writer).unwrap());
+        let data: Vec<u8> = (0..1_000_000).map(|byte| byte as u8).collect();
+        let mut received = Vec::new();
+        block_on(future::try_zip(
+            async {
+                writer.write_all(&data).await?;
+                drop(writer);
+                Ok(())
+            },
+            reader.read_to_end(&mut received),
+        ))
+        .unwrap();
+        assert_eq!(received, data);
+    });
+}
+
 /// A source outlives the runtime that watched it, and finds another.
 #[test]
 fn a_source_outlives_its_runtime() {
@@ -222,5 +249,61 @@ fn a_source_outlives_its_runtime() {
         drop(runtime);
         block_on(other.write_all(b"z")).unwrap();
         assert_eq!(&reader.join().unwrap(), b"z");
+    });
+}
+
+/// A waker that nobody has called is foreign code to the thread that drives the poller: it is dropped by who drops the source, though
+/// the driver may hold the source at that moment because of an event for the other direction.
+#[test]
+fn a_waker_is_dropped_by_who_drops_the_source() {
+    struct Foreign {
+        owner: ThreadId,
+        is_called: AtomicBool,
+        strays: Arc<AtomicUsize>,
+    }
+    impl Wake for Foreign {
+        fn wake(self: Arc<Self>) {
+            self.is_called.store(true, Ordering::SeqCst);
+        }
+    }
+    impl Drop for Foreign {
+        fn drop(&mut self) {
+            if !self.is_called.load(Ordering::SeqCst) && thread::current().id() != self.owner {
+                self.strays.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+
+    within(Duration::from_secs(60), || {
+        let strays = Arc::new(AtomicUsize::new(0));
+        let stop = Arc::new(AtomicBool::new(false));
+        // Drives the shard of all threads that are no workers.
+        let driver = {
+            let stop = stop.clone();
+            thread::spawn(move || {
+                block_on(async {
+                    while !stop.load(Ordering::SeqCst) {
+                        Timer::after(Duration::from_micros(50)).await;
+                    }
+                });
+            })
+        };
+        let (stream, _peer) = UnixStream::pair().unwrap();
+        for _ in 0..rounds(20_000, 1_000_000) {
+            let source = Async::new(&stream).unwrap();
+            let waker = Waker::from(Arc::new(Foreign {
+                owner: thread::current().id(),
+                is_called: AtomicBool::new(false),
+                strays: strays.clone(),
+            }));
+            // The registration itself is an event for the other direction.
+            let polled = source.poll_readable(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+            drop(waker);
+            drop(source);
+        }
+        stop.store(true, Ordering::SeqCst);
+        driver.join().unwrap();
+        assert_eq!(strays.load(Ordering::SeqCst), 0);
     });
 }
