@@ -15,7 +15,7 @@
 //!
 //! - [`block_on`], [`spawn`], [`Task`]: run futures. [`Runtime`]: workers of your own.
 //! - [`Executor`], [`LocalExecutor`]: executors as plain values.
-//! - [`Async`]: any pollable file descriptor. [`Timer`]: deadlines. [`unblock`]: work that blocks.
+//! - [`Async`]: any pollable file descriptor. [`Timer`]: deadlines. [`unblock`]: work that blocks, on the threads of [`blocking`].
 //! - [`signal`]: being asked to stop.
 //!
 //! Sockets and timers work on any executor, this crate's or another.
@@ -26,13 +26,13 @@
 //! |---|---|---|
 //! | workers of the global runtime | one per core | `SMOLKIT_THREADS`, `SMOL_THREADS` |
 //! | workers of a runtime | one per core, 1,024 at most | [`Builder::workers`] |
-//! | threads for blocking work | 500 | `BLOCKING_MAX_THREADS` |
-//! | idle time of such a thread | 5 s | |
+//! | threads for blocking work | 500 | [`blocking::set_limits`], `BLOCKING_MAX_THREADS` |
+//! | idle time of such a thread | 5 s | [`blocking::set_limits`] |
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod block_on;
-mod blocking;
+pub mod blocking;
 mod context;
 mod executor;
 mod io;

@@ -25,6 +25,9 @@ mod queue;
 #[path = "../../src/executor/sleepers.rs"]
 mod sleepers;
 
+#[path = "../../src/blocking/crew.rs"]
+mod crew;
+
 #[path = "../../src/reactor/park.rs"]
 mod park;
 

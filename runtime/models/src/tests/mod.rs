@@ -1,3 +1,4 @@
+mod blocking_crew;
 mod local_queue;
 mod park_and_notify;
 mod readiness_word;
