@@ -207,3 +207,23 @@ fn a_push_meets_the_end() {
         assert_eq!(pool.crew.threads().0, 0);
     });
 }
+
+#[test]
+fn a_push_meets_the_end_of_a_pool_that_is_full() {
+    explore(3, || {
+        let pool = Pool::new(1);
+        assert!(is_for_somebody(&pool.push()));
+        assert!(!pool.get_stuck());
+        let pusher = pool.clone();
+        let pushing = thread::spawn(move || assert!(!is_for_somebody(&pusher.push())));
+        assert!(pool.crew.close().is_empty());
+        pool.cancel();
+        pushing.join().unwrap();
+        assert_eq!(pool.dropped.load(Ordering::Relaxed), 1);
+        assert_eq!(pool.crew.threads().0, 1);
+        // The stuck one comes back.
+        pool.crew.search();
+        assert!(!pool.work(1));
+        assert_eq!(pool.crew.threads().0, 0);
+    });
+}
