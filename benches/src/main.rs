@@ -31,6 +31,8 @@ enum Command {
     Instructions(bench::instructions::Settings),
     /// What do spawning and yielding cost?
     Tasks(bench::tasks::Settings),
+    /// How large is the smallest program, and how soon is it done? (takes strace)
+    Sizes(bench::sizes::Settings),
     /// Does a service survive load, idle connections and being stopped under load?
     Stress(bench::stress::Settings),
     /// What does a project cost to build, to store and to audit, next to its twin on axum and Tokio?
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Command::Http(settings) => bench::http::run(&settings),
         Command::Instructions(settings) => bench::instructions::run(&settings),
         Command::Tasks(settings) => bench::tasks::run(&settings),
+        Command::Sizes(settings) => bench::sizes::run(&settings),
         Command::Stress(settings) => bench::stress::run(&settings),
         Command::Build(settings) => bench::build::run(&settings),
         Command::Smoke => smoke(),

@@ -15,7 +15,7 @@
 //!
 //! - [`block_on`], [`spawn`], [`Task`]: run futures. [`Runtime`]: workers of your own; [`Handle`], [`Metrics`].
 //! - [`Executor`], [`LocalExecutor`]: executors as plain values.
-//! - [`Async`]: any pollable file descriptor. [`unblock`], [`Unblock`]: work that blocks.
+//! - [`Async`]: any pollable file descriptor. [`unblock`], [`Unblock`]: work that blocks, on the threads of [`blocking`].
 //! - [`time`]: sleeping, timeouts and intervals. [`Timer`]: smol's.
 //! - [`task`]: tasks by hand, for executors of one's own.
 //! - [`signal`]: being asked to stop.
@@ -28,15 +28,15 @@
 //! |---|---|---|
 //! | workers of the global runtime | one per core | `SMOLKIT_THREADS`, `SMOL_THREADS` |
 //! | workers of a runtime | one per core, 1,024 at most | [`Builder::workers`] |
-//! | threads for blocking work | 500 | `BLOCKING_MAX_THREADS` |
-//! | idle time of such a thread | 5 s | |
+//! | threads for blocking work | 500 | [`blocking::set_limits`], `BLOCKING_MAX_THREADS` |
+//! | idle time of such a thread | 5 s | [`blocking::set_limits`] |
 //! | bytes that an [`Unblock`] reads ahead or has to write | 1 MiB | [`Unblock::with_capacity`] |
 //! | items that it takes ahead | 1,024 | [`Unblock::with_capacity`] |
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
 mod block_on;
-mod blocking;
+pub mod blocking;
 mod context;
 mod executor;
 mod io;

@@ -29,6 +29,9 @@ mod sleepers;
 #[path = "../../src/executor/tally.rs"]
 mod tally;
 
+#[path = "../../src/blocking/crew.rs"]
+mod crew;
+
 #[path = "../../src/reactor/alarm.rs"]
 mod alarm;
 

@@ -13,6 +13,8 @@ use crate::measure::cpu;
 
 /// Tasks that wait for blocking work at the same time.
 const BLOCKING_TASKS: u64 = 64;
+/// Jobs that are there before the first thread may be.
+const BURST: u64 = 10_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Kind {
@@ -36,6 +38,8 @@ pub enum Kind {
     UnblockOne,
     /// 64 tasks do so at the same time
     UnblockMany,
+    /// 10,000 jobs at once, then await them all
+    UnblockBurst,
     /// A thread of the program's own wakes a task: how long until it runs?
     Wake,
     /// Tasks that wait for ever: how much memory does each take?
@@ -58,7 +62,7 @@ impl Kind {
 
     /// Its work is not done by the workers alone.
     pub fn blocks(self) -> bool {
-        matches!(self, Kind::UnblockOne | Kind::UnblockMany)
+        matches!(self, Kind::UnblockOne | Kind::UnblockMany | Kind::UnblockBurst)
     }
 
     /// It is for so many tasks as one likes.
@@ -96,6 +100,7 @@ impl Repeat {
         let tasks = match self.kind {
             Kind::SpawnOne | Kind::HandOver | Kind::UnblockOne => 1,
             Kind::UnblockMany => BLOCKING_TASKS,
+            Kind::UnblockBurst => BURST.min(operations.max(1)),
             _ => self.tasks,
         };
         let rounds = operations.div_ceil(tasks);
@@ -119,6 +124,7 @@ impl Repeat {
             Kind::UnblockOne | Kind::UnblockMany => {
                 (unblock(on, tasks, rounds).await, tasks * rounds)
             }
+            Kind::UnblockBurst => (unblock_burst(on, tasks, rounds).await, tasks * rounds),
             Kind::Wake | Kind::Parked => {
                 return Err(io::Error::other(format!("{} repeats nothing", self.kind.name())));
             }
@@ -255,6 +261,17 @@ async fn unblock(on: impl Spawn, tasks: u64, rounds: u64) -> u64 {
         sum
     };
     all(on, tasks, one).await
+}
+
+async fn unblock_burst<S: Spawn>(on: S, jobs: u64, rounds: u64) -> u64 {
+    let mut sum = 0;
+    for _ in 0..rounds {
+        let handles: Vec<S::Handle> = (0..jobs).map(|_| on.unblock(|| 1)).collect();
+        for handle in handles {
+            sum += handle.await;
+        }
+    }
+    sum
 }
 
 /// Spawns so many tasks, then awaits them; the sum of their values.

@@ -1,3 +1,4 @@
+mod blocking_crew;
 mod insert_and_park;
 mod local_queue;
 mod park_and_notify;
