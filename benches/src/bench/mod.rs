@@ -6,3 +6,4 @@ pub mod http;
 pub mod instructions;
 pub mod stress;
 pub mod tasks;
+pub mod timers;
