@@ -44,12 +44,14 @@ mod sync;
 mod sys;
 pub mod time;
 mod timer;
+mod unblock;
 
 pub use async_task::{FallibleTask, Task};
 
 pub use self::block_on::block_on;
 pub use self::blocking::unblock;
-pub use self::executor::{Executor, LocalExecutor};
-pub use self::io::{Async, IoSafe, Readable, Writable};
+pub use self::executor::{Executor, LocalExecutor, StaticExecutor, StaticLocalExecutor};
+pub use self::io::{Async, IoSafe, Readable, ReadableOwned, Writable, WritableOwned};
 pub use self::rt::{Builder, Runtime, spawn};
 pub use self::timer::Timer;
+pub use self::unblock::Unblock;

@@ -25,6 +25,9 @@ mod queue;
 #[path = "../../src/executor/sleepers.rs"]
 mod sleepers;
 
+#[path = "../../src/executor/tally.rs"]
+mod tally;
+
 #[path = "../../src/reactor/alarm.rs"]
 mod alarm;
 

@@ -3,3 +3,4 @@ mod local_queue;
 mod park_and_notify;
 mod readiness_word;
 mod sleep_and_wake;
+mod task_counts;
