@@ -33,6 +33,8 @@ enum Command {
     Tasks(bench::tasks::Settings),
     /// How large is the smallest program, and how soon is it done? (takes strace)
     Sizes(bench::sizes::Settings),
+    /// What do timers cost, and how late are they?
+    Timers(bench::timers::Settings),
     /// Does a service survive load, idle connections and being stopped under load?
     Stress(bench::stress::Settings),
     /// What does a project cost to build, to store and to audit, next to its twin on axum and Tokio?
@@ -45,6 +47,8 @@ enum Command {
     Load(load::echo::Settings),
     /// Does one kind of task work on one system, for a profiler
     Run(bench::tasks::Run),
+    /// Does one kind of work with timers on one system, for a profiler
+    RunTimers(bench::timers::Run),
 }
 
 fn main() -> ExitCode {
@@ -54,12 +58,14 @@ fn main() -> ExitCode {
         Command::Instructions(settings) => bench::instructions::run(&settings),
         Command::Tasks(settings) => bench::tasks::run(&settings),
         Command::Sizes(settings) => bench::sizes::run(&settings),
+        Command::Timers(settings) => bench::timers::run(&settings),
         Command::Stress(settings) => bench::stress::run(&settings),
         Command::Build(settings) => bench::build::run(&settings),
         Command::Smoke => smoke(),
         Command::Serve(settings) => servers::serve(&settings),
         Command::Load(settings) => load::echo::run(&settings),
         Command::Run(run) => bench::tasks::run_one(&run),
+        Command::RunTimers(run) => bench::timers::run_one(&run),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -73,5 +79,6 @@ fn main() -> ExitCode {
 fn smoke() -> io::Result<()> {
     bench::echo::smoke()?;
     bench::http::smoke()?;
-    bench::tasks::smoke()
+    bench::tasks::smoke()?;
+    bench::timers::smoke()
 }

@@ -5,7 +5,7 @@
 
 mod support;
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -47,8 +47,8 @@ fn a_clock_that_is_off_by_years() {
         unshare.args(["--monotonic", offset]);
         let probe = unshare.arg("true").output();
         if !probe.as_ref().is_ok_and(|output| output.status.success()) {
-            writeln!(io::stderr(), "not tested: no time namespace is to be had here ({probe:?})")
-                .unwrap();
+            let reason = "not tested: no time namespace is to be had here";
+            writeln!(std::io::stderr(), "{reason} ({probe:?})").unwrap();
             return;
         }
         let mut unshare = Command::new("unshare");

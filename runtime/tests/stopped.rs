@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -42,7 +42,7 @@ fn child() {
         loop {
             let scheduled = ticks.tick().await;
             assert!(Instant::now() >= scheduled);
-            writeln!(std::io::stderr(), "tick {}", start.elapsed().as_micros()).unwrap();
+            writeln!(io::stderr(), "tick {}", start.elapsed().as_micros()).unwrap();
             let (nap, before) = (PERIOD / 20, Instant::now());
             sleep(nap).await;
             assert!(before.elapsed() >= nap);

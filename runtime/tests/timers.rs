@@ -91,6 +91,25 @@ fn never_early() {
     });
 }
 
+/// A poller that counts in whole milliseconds is never this quick, and one that does not is now and then, even on a busy machine.
+#[test]
+fn a_wait_is_no_multiple_of_a_millisecond() {
+    within(Duration::from_secs(60), || {
+        async fn quickest() -> Duration {
+            let mut least = Duration::MAX;
+            for _ in 0..200 {
+                let start = Instant::now();
+                Timer::after(Duration::from_micros(100)).await;
+                least = least.min(start.elapsed());
+            }
+            least
+        }
+        assert!(block_on(quickest()) < Duration::from_micros(900));
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        assert!(block_on(runtime.spawn(quickest())) < Duration::from_micros(900));
+    });
+}
+
 #[test]
 fn very_short_and_past_deadlines() {
     within(Duration::from_secs(30), || {

@@ -7,3 +7,4 @@ pub mod instructions;
 pub mod sizes;
 pub mod stress;
 pub mod tasks;
+pub mod timers;

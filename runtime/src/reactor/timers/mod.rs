@@ -22,7 +22,7 @@ use super::alarm::Deadlines;
 /// A deadline that never comes.
 pub(crate) const NEVER: u64 = u64::MAX;
 
-/// Beyond so many in the heap, timers go to the wheel. Chosen by counting instructions: a heap of this size is as cheap as the wheel.
+/// Beyond so many in the heap, timers go to the wheel. A heap of this size is three levels deep.
 const HEAP_MAX: usize = 32;
 /// An empty queue keeps room for so many timers, and gives back the rest.
 const ROOM_KEPT: usize = 256;
