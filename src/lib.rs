@@ -26,6 +26,9 @@
 //!
 //! - [`block_on`], [`spawn`], [`Task`], [`Runtime`], [`Executor`], [`LocalExecutor`]: run futures.
 //! - [`Async`], [`Timer`], [`unblock`]: wait for descriptors, for time, for work that blocks.
+//! - [`time`]: sleeping, timeouts and intervals.
+//! - [`channel`], [`lock`], [`sync`]: tasks wait for one another.
+//! - [`fs`]: files and directories. [`process`]: subprocesses.
 //! - [`net`]: TCP. [`signal`]: being asked to stop.
 //! - [`future`], [`io`], [`stream`], [`prelude`]: futures-lite.
 //!
@@ -34,6 +37,9 @@
 //! | feature | adds | costs |
 //! |---|---|---|
 //! | `net` (default) | [`net`] | a crate of ours |
+//! | `fs` (default) | [`fs`] | a crate of ours, tracing |
+//! | `process` (default) | [`process`] | a crate of ours, `sync` |
+//! | `sync` (default) | [`channel`], [`lock`], [`sync`] | async-channel, async-lock, async-broadcast |
 //! | `http` | `http`: a server for HTTP/1 and HTTP/2 that takes an axum router | hyper, h2, axum |
 //! | `metrics` | `metrics`: requests counted and timed by route, in Prometheus's text format | prometheus-client |
 //!
@@ -45,7 +51,8 @@
 
 #[doc(inline)]
 pub use smolkit_runtime::{
-    Async, Builder, Executor, LocalExecutor, Runtime, Task, Timer, block_on, signal, spawn, unblock,
+    Async, Builder, Executor, LocalExecutor, Runtime, Task, Timer, block_on, signal, spawn, time,
+    unblock,
 };
 
 #[doc(inline)]
@@ -54,6 +61,18 @@ pub use futures_lite::{future, io, pin, prelude, ready, stream};
 #[cfg(feature = "net")]
 #[doc(inline)]
 pub use smolkit_net as net;
+
+#[cfg(feature = "fs")]
+#[doc(inline)]
+pub use smolkit_fs as fs;
+
+#[cfg(feature = "process")]
+#[doc(inline)]
+pub use smolkit_process as process;
+
+#[cfg(feature = "sync")]
+#[doc(inline)]
+pub use smolkit_sync::{self as sync, channel, lock};
 
 #[cfg(feature = "http")]
 #[doc(inline)]

@@ -6,16 +6,11 @@ use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use crate::executor::runner::Runner;
 use crate::reactor::{Shard, commons};
 use crate::rt::{Handle, Inner, Worker};
-
-/// So many operations of I/O and timers succeed in one poll of a task; then the task waits for its next turn.
-const BUDGET: u32 = 64;
-/// Outside of our tasks nobody is counted.
-const NO_BUDGET: u32 = u32::MAX;
 
 thread_local! {
     static CONTEXT: Local = const {
@@ -29,7 +24,6 @@ thread_local! {
             seat: Cell::new(ptr::null()),
             task: Cell::new(ptr::null()),
             has_stranger: Cell::new(false),
-            budget: Cell::new(NO_BUDGET),
         }
     };
 }
@@ -50,8 +44,6 @@ struct Local {
     task: Cell<*const ()>,
     /// Somebody waits with a waker that is neither.
     has_stranger: Cell<bool>,
-    /// How many more operations may succeed in the present poll.
-    budget: Cell<u32>,
 }
 
 /// Which runtime `spawn` means.
@@ -163,49 +155,15 @@ pub(crate) fn keep_runner_waker(waker: &Waker) -> Waker {
 /// Calls `poll`, the poll of a spawned task.
 #[inline]
 pub(crate) fn poll_task<R>(cx: &mut Context<'_>, poll: impl FnOnce(&mut Context<'_>) -> R) -> R {
-    struct Leave {
-        task: *const (),
-        budget: u32,
-    }
+    struct Leave(*const ());
     impl Drop for Leave {
         fn drop(&mut self) {
-            let _ = CONTEXT.try_with(|local| {
-                local.task.set(self.task);
-                local.budget.set(self.budget);
-            });
+            let _ = CONTEXT.try_with(|local| local.task.set(self.0));
         }
     }
-    let outer = CONTEXT.try_with(|local| Leave {
-        task: local.task.replace(cx.waker().data()),
-        budget: local.budget.replace(BUDGET),
-    });
-    let _outer = outer.ok();
+    let outer = CONTEXT.try_with(|local| local.task.replace(cx.waker().data()));
+    let _outer = Leave(outer.unwrap_or(ptr::null()));
     poll(cx)
-}
-
-/// A `block_on` polls its future.
-pub(crate) fn refill_budget() {
-    let _ = CONTEXT.try_with(|local| local.budget.set(BUDGET));
-}
-
-/// To be called before each operation of I/O or timers that may succeed at once.
-///
-/// A task that always finds something to do would never let others have their turn: after 64 operations in one poll it has to wait
-/// for its next one.
-#[inline]
-pub(crate) fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
-    let budget = CONTEXT.try_with(|local| {
-        let budget = local.budget.get();
-        if budget != NO_BUDGET && budget != 0 {
-            local.budget.set(budget - 1);
-        }
-        budget
-    });
-    if budget != Ok(0) {
-        return Poll::Ready(());
-    }
-    cx.waker().wake_by_ref();
-    Poll::Pending
 }
 
 /// The worker that this thread is.
@@ -263,25 +221,18 @@ impl Drop for EnterRunner<'_> {
 /// Marks that this thread is in `block_on` and will drive the common shard when it parks.
 pub(crate) struct Blocking {
     _seat: EnterSeat,
-    budget: u32,
 }
 
 impl Blocking {
     pub(crate) fn enter(waker: &Waker) -> Blocking {
-        let budget = CONTEXT.try_with(|local| {
-            local.blocking_depth.set(local.blocking_depth.get() + 1);
-            local.budget.get()
-        });
-        Blocking { _seat: EnterSeat::new(waker), budget: budget.unwrap_or(NO_BUDGET) }
+        let _ = CONTEXT.try_with(|local| local.blocking_depth.set(local.blocking_depth.get() + 1));
+        Blocking { _seat: EnterSeat::new(waker) }
     }
 }
 
 impl Drop for Blocking {
     fn drop(&mut self) {
-        let _ = CONTEXT.try_with(|local| {
-            local.blocking_depth.set(local.blocking_depth.get() - 1);
-            local.budget.set(self.budget);
-        });
+        let _ = CONTEXT.try_with(|local| local.blocking_depth.set(local.blocking_depth.get() - 1));
     }
 }
 

@@ -1,19 +1,21 @@
 //! `Async<T>`: any pollable file descriptor, made async.
 
+mod ready;
+mod safe;
 mod socket;
+mod traits;
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::future::poll_fn;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use futures_io::{AsyncRead, AsyncWrite};
-use rustix::io::Errno;
+pub use self::ready::{Readable, ReadableOwned, Writable, WritableOwned};
+pub use self::safe::IoSafe;
 
-use crate::context;
+use self::ready::Waiting;
 use crate::reactor::source::{Source, Way};
 
 /// An async adapter for a type that is a file descriptor: a socket, a pipe, a timerfd...
@@ -121,13 +123,63 @@ impl<T> Async<T> {
     ///
     /// For those who do their own system calls on [`get_ref`](Async::get_ref). It costs a system call to ask; [`read_with`](Async::read_with)
     /// does not.
+    ///
+    /// # Errors
+    ///
+    /// Those of a registration, where it has not happened yet: see [`new`](Async::new).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::os::unix::net::UnixDatagram;
+    /// use smolkit_runtime::{Async, block_on};
+    ///
+    /// let (one, other) = Async::<UnixDatagram>::pair()?;
+    /// block_on(async {
+    ///     other.send(b"ping").await?;
+    ///     one.readable().await?;
+    ///     assert_eq!(one.get_ref().recv(&mut [0; 8])?, 4);
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn readable(&self) -> Readable<'_, T> {
-        Readable(Level::new(self, Way::Read))
+        Readable::new(self)
     }
 
-    /// Waits until the descriptor is writable, as the kernel sees it now.
+    /// [`readable`](Async::readable) as a future that borrows nothing: it keeps the `Async` alive.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::os::unix::net::UnixDatagram;
+    /// use std::sync::Arc;
+    /// use smolkit_runtime::{Async, block_on, spawn};
+    ///
+    /// let (one, other) = Async::<UnixDatagram>::pair()?;
+    /// let waiting = spawn(Arc::new(one).readable_owned());
+    /// block_on(async {
+    ///     other.send(b"ping").await?;
+    ///     waiting.await
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn readable_owned(self: Arc<Self>) -> ReadableOwned<T> {
+        ReadableOwned::new(self)
+    }
+
+    /// Waits until the descriptor is writable, as the kernel sees it now. As [`readable`](Async::readable) otherwise.
     pub fn writable(&self) -> Writable<'_, T> {
-        Writable(Level::new(self, Way::Write))
+        Writable::new(self)
+    }
+
+    /// [`writable`](Async::writable) as a future that borrows nothing: it keeps the `Async` alive.
+    pub fn writable_owned(self: Arc<Self>) -> WritableOwned<T> {
+        WritableOwned::new(self)
     }
 
     /// [`readable`](Async::readable) as a poll function: ready when an event has come since it last returned `Pending`.
@@ -142,12 +194,41 @@ impl<T> Async<T> {
 
     /// Calls `op` until it does not return `WouldBlock`, waiting for readability in between.
     ///
-    /// `op` has to be one that reads: its `WouldBlock` is remembered as "nothing to read".
+    /// `op` has to be one that reads: its `WouldBlock` is remembered as "nothing to read", and the next call waits without trying. An `op` that has been
+    /// interrupted by a signal is called again.
+    ///
+    /// A task whose calls never have to wait lets others run once in 128 of them.
+    ///
+    /// # Errors
+    ///
+    /// Those of `op`, and those of a registration, where it has not happened yet: see [`new`](Async::new).
+    ///
+    /// # Cancel safety
+    ///
+    /// `op` has either succeeded, and the call returned what it gave, or it has done nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::net::UdpSocket;
+    /// use smolkit_runtime::{Async, block_on};
+    ///
+    /// let socket = Async::<UdpSocket>::bind(([127, 0, 0, 1], 0))?;
+    /// let addr = socket.get_ref().local_addr()?;
+    /// block_on(async {
+    ///     socket.write_with(|io| io.send_to(b"ping", addr)).await?;
+    ///     let mut buffer = [0; 8];
+    ///     let (count, from) = socket.read_with(|io| io.recv_from(&mut buffer)).await?;
+    ///     assert_eq!((&buffer[..count], from), (&b"ping"[..], addr));
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn read_with<R>(&self, op: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         self.with(Way::Read, op).await
     }
 
-    /// Calls `op` until it does not return `WouldBlock`, waiting for writability in between.
+    /// Calls `op` until it does not return `WouldBlock`, waiting for writability in between. As [`read_with`](Async::read_with) otherwise.
     pub async fn write_with<R>(&self, op: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         self.with(Way::Write, op).await
     }
@@ -194,8 +275,10 @@ impl<T> Async<T> {
         poll_with(&self.source, cx, Way::Write, || op(self.get_ref()), |_| false)
     }
 
-    /// [`poll_read_with`](Async::poll_read_with) for stream sockets, where fewer bytes than `wanted` mean that there are no more:
-    /// the next call waits without trying.
+    /// [`poll_read_with`](Async::poll_read_with) where fewer bytes than `wanted` mean that there are no more: the next call waits without
+    /// trying.
+    ///
+    /// That holds for TCP and for pipes, and for no other stream: a read from a Unix socket stops where descriptors or credentials were sent along.
     pub fn poll_read_stream(
         &self,
         cx: &mut Context<'_>,
@@ -220,12 +303,12 @@ impl<T> Async<T> {
     }
 
     async fn with<R>(&self, way: Way, mut op: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        poll_fn(context::poll_budget).await;
+        poll_fn(|cx| self.source.poll_turn(cx)).await;
         loop {
             if let Some(result) = try_op(&self.source, way, || op(self.get_ref())) {
                 return result;
             }
-            Waiting { source: &self.source, way, slot: None }.await?;
+            Waiting::new(&self.source, way).await?;
         }
     }
 
@@ -236,12 +319,12 @@ impl<T> Async<T> {
     ) -> io::Result<R> {
         let Async { source, io } = self;
         let io = io.as_mut().expect("only into_inner empties it, and consumes it");
-        poll_fn(context::poll_budget).await;
+        poll_fn(|cx| source.poll_turn(cx)).await;
         loop {
             if let Some(result) = try_op(source, way, || op(io)) {
                 return result;
             }
-            Waiting { source, way, slot: None }.await?;
+            Waiting::new(source, way).await?;
         }
     }
 }
@@ -275,7 +358,7 @@ fn poll_with<R>(
     mut op: impl FnMut() -> io::Result<R>,
     is_short: impl Fn(&R) -> bool,
 ) -> Poll<io::Result<R>> {
-    ready!(context::poll_budget(cx));
+    ready!(source.poll_turn(cx));
     loop {
         let seen = source.seen();
         match try_op(source, way, &mut op) {
@@ -288,88 +371,6 @@ fn poll_with<R>(
             Some(Err(error)) => return Poll::Ready(Err(error)),
             None => ready!(source.poll_ready(cx, way))?,
         }
-    }
-}
-
-/// Waits until the next try is worth it.
-struct Waiting<'a> {
-    source: &'a Arc<Source>,
-    way: Way,
-    slot: Option<usize>,
-}
-
-impl Future for Waiting<'_> {
-    type Output = io::Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        this.source.poll_waiting(cx, this.way, &mut this.slot)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.source.leave(self.way, self.slot);
-    }
-}
-
-/// Waits for a fresh report of the kernel.
-struct Level<'a, T> {
-    io: &'a Async<T>,
-    way: Way,
-    armed: Option<usize>,
-    slot: Option<usize>,
-}
-
-impl<'a, T> Level<'a, T> {
-    fn new(io: &'a Async<T>, way: Way) -> Level<'a, T> {
-        Level { io, way, armed: None, slot: None }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.source.poll_level_waiting(cx, self.way, &mut self.armed, &mut self.slot)
-    }
-}
-
-impl<T> Drop for Level<'_, T> {
-    fn drop(&mut self) {
-        self.io.source.leave(self.way, self.slot);
-    }
-}
-
-/// The future that [`Async::readable`] returns.
-#[must_use = "futures do nothing unless you `.await` or poll them"]
-pub struct Readable<'a, T>(Level<'a, T>);
-
-/// The future that [`Async::writable`] returns.
-#[must_use = "futures do nothing unless you `.await` or poll them"]
-pub struct Writable<'a, T>(Level<'a, T>);
-
-impl<T> Future for Readable<'_, T> {
-    type Output = io::Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll(cx)
-    }
-}
-
-impl<T> Future for Writable<'_, T> {
-    type Output = io::Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll(cx)
-    }
-}
-
-impl<T> fmt::Debug for Readable<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Readable").finish_non_exhaustive()
-    }
-}
-
-impl<T> fmt::Debug for Writable<'_, T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writable").finish_non_exhaustive()
     }
 }
 
@@ -422,158 +423,34 @@ impl<T: Into<OwnedFd>> TryFrom<Async<T>> for OwnedFd {
     }
 }
 
-/// Types whose I/O traits never exchange the file descriptor.
-///
-/// `Async<T>` implements the async I/O traits for these only.
-///
-/// # Safety
-///
-/// `Read` and `Write`, called on a mutable reference, must not close the file descriptor or put another one in its place.
-pub unsafe trait IoSafe {}
-
-macro_rules! io_safe {
-    ($($(#[$note:meta])* $type:ty),* $(,)?) => {
-        $(
-            $(#[$note])*
-            // SAFETY: the type owns its descriptor for life, and reading and writing do not touch that ownership.
-            unsafe impl IoSafe for $type {}
-        )*
-    };
-}
-
-io_safe! {
-    std::fs::File, std::io::Stderr, std::io::Stdin, std::io::Stdout, std::io::StderrLock<'_>, std::io::StdinLock<'_>,
-    std::io::StdoutLock<'_>, std::net::TcpStream, std::process::ChildStdin, std::process::ChildStdout,
-    std::process::ChildStderr, std::os::unix::net::UnixStream,
-}
-
-// SAFETY: through a shared reference the descriptor cannot be exchanged.
-unsafe impl<T: ?Sized> IoSafe for &T {}
-// SAFETY: what the reference reaches is `IoSafe`.
-unsafe impl<T: IoSafe + ?Sized> IoSafe for &mut T {}
-// SAFETY: what the box holds is `IoSafe`.
-unsafe impl<T: IoSafe + ?Sized> IoSafe for Box<T> {}
-// SAFETY: what the reader wraps is `IoSafe`, and the buffer does not touch the descriptor.
-unsafe impl<T: IoSafe + Read> IoSafe for io::BufReader<T> {}
-// SAFETY: what the writer wraps is `IoSafe`, and the buffer does not touch the descriptor.
-unsafe impl<T: IoSafe + Write> IoSafe for io::BufWriter<T> {}
-// SAFETY: what the writer wraps is `IoSafe`, and the buffer does not touch the descriptor.
-unsafe impl<T: IoSafe + Write> IoSafe for io::LineWriter<T> {}
-
-impl<T> Async<T> {
-    fn poll_mut<R>(
-        &mut self,
-        cx: &mut Context<'_>,
-        way: Way,
-        mut op: impl FnMut(&mut T) -> io::Result<R>,
-    ) -> Poll<io::Result<R>> {
-        let Async { source, io } = self;
-        let io = io.as_mut().expect("only into_inner empties it, and consumes it");
-        poll_with(source, cx, way, || op(io), |_| false)
+/// Flushing is tried in any case: most types have nothing to flush, and must not be kept waiting for room in the kernel's buffer.
+fn poll_flush_with(
+    source: &Arc<Source>,
+    cx: &mut Context<'_>,
+    mut flush: impl FnMut() -> io::Result<()>,
+) -> Poll<io::Result<()>> {
+    loop {
+        let seen = source.seen();
+        match flush() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            result => return Poll::Ready(result),
+        }
+        source.block(seen, Way::Write);
+        ready!(source.poll_ready(cx, Way::Write))?;
     }
 }
 
-impl<T: IoSafe + Read> AsyncRead for Async<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_mut(cx, Way::Read, |io| io.read(buf))
-    }
-
-    fn poll_read_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &mut [IoSliceMut<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_mut(cx, Way::Read, |io| io.read_vectored(bufs))
-    }
-}
-
-impl<T> AsyncRead for &Async<T>
-where
-    for<'a> &'a T: Read,
-{
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_read_with(cx, |mut io| io.read(buf))
-    }
-
-    fn poll_read_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &mut [IoSliceMut<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_read_with(cx, |mut io| io.read_vectored(bufs))
-    }
-}
-
-impl<T: IoSafe + Write> AsyncWrite for Async<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_mut(cx, Way::Write, |io| io.write(buf))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_mut(cx, Way::Write, |io| io.write_vectored(bufs))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_mut(cx, Way::Write, |io| io.flush())
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_flush(cx)
-    }
-}
-
-impl<T> AsyncWrite for &Async<T>
-where
-    for<'a> &'a T: Write,
-{
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_write_with(cx, |mut io| io.write(buf))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.poll_write_with(cx, |mut io| io.write_vectored(bufs))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_write_with(cx, |mut io| io.flush())
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll_flush(cx)
-    }
-}
-
+/// Sets the mode in one call that changes nothing else, where there is one.
 fn set_nonblocking(fd: BorrowedFd<'_>) -> io::Result<()> {
-    let flags = rustix::fs::fcntl_getfl(fd)?;
-    if flags.contains(rustix::fs::OFlags::NONBLOCK) {
-        return Ok(());
+    #[cfg(target_os = "linux")]
+    rustix::io::ioctl_fionbio(fd, true)?;
+    #[cfg(not(target_os = "linux"))]
+    {
+        let flags = rustix::fs::fcntl_getfl(fd)?;
+        if !flags.contains(rustix::fs::OFlags::NONBLOCK) {
+            rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::NONBLOCK)?;
+        }
     }
-    match rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::NONBLOCK) {
-        Err(Errno::INTR) => set_nonblocking(fd),
-        result => Ok(result?),
-    }
+    Ok(())
 }

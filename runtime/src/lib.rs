@@ -15,7 +15,8 @@
 //!
 //! - [`block_on`], [`spawn`], [`Task`]: run futures. [`Runtime`]: workers of your own; [`Handle`], [`Metrics`].
 //! - [`Executor`], [`LocalExecutor`]: executors as plain values.
-//! - [`Async`]: any pollable file descriptor. [`Timer`]: deadlines. [`unblock`]: work that blocks.
+//! - [`Async`]: any pollable file descriptor. [`unblock`]: work that blocks.
+//! - [`time`]: sleeping, timeouts and intervals. [`Timer`]: smol's.
 //! - [`signal`]: being asked to stop.
 //!
 //! Sockets and timers work on any executor, this crate's or another.
@@ -41,14 +42,17 @@ mod rt;
 pub mod signal;
 mod sync;
 mod sys;
+pub mod time;
 mod timer;
+mod unblock;
 
 pub use async_task::{FallibleTask, Task};
 
 pub use self::block_on::block_on;
 pub use self::blocking::unblock;
 pub use self::context::EnterGuard;
-pub use self::executor::{Executor, LocalExecutor};
-pub use self::io::{Async, IoSafe, Readable, Writable};
+pub use self::executor::{Executor, LocalExecutor, StaticExecutor, StaticLocalExecutor};
+pub use self::io::{Async, IoSafe, Readable, ReadableOwned, Writable, WritableOwned};
 pub use self::rt::{Builder, Handle, Metrics, Runtime, TryCurrentError, spawn};
 pub use self::timer::Timer;
+pub use self::unblock::Unblock;

@@ -2,20 +2,17 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 
-use crate::context;
-use crate::reactor::Shard;
-use crate::reactor::timers::TimerKey;
+use crate::time::wait::Wait;
 
 /// A future or a stream that yields at a deadline, or at regular ones.
 ///
 /// Never early; a deadline that overflows the clock means "never". Time is the monotonic clock, which neither steps nor
-/// counts while the machine is suspended.
+/// counts while the machine is suspended; see [`time`](crate::time).
 ///
 /// # Cancel safety
 ///
@@ -36,19 +33,7 @@ pub struct Timer {
     /// `None`: never.
     when: Option<Instant>,
     period: Duration,
-    entry: Option<Entry>,
-}
-
-/// Where the timer waits.
-struct Entry {
-    shard: Arc<Shard>,
-    key: TimerKey,
-}
-
-impl std::fmt::Debug for Entry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.key.fmt(f)
-    }
+    wait: Wait,
 }
 
 impl Timer {
@@ -68,6 +53,9 @@ impl Timer {
     }
 
     /// Fires every `period`, the first time when one has passed.
+    ///
+    /// Ticks that were missed come at once, one by one. With a period of zero there is always one more to come: a loop over such a timer never waits.
+    /// [`time::interval`](crate::time::interval) can do otherwise.
     pub fn interval(period: Duration) -> Timer {
         Timer::new(Instant::now().checked_add(period), period)
     }
@@ -83,6 +71,9 @@ impl Timer {
     }
 
     /// Makes this a timer that fires once, when `duration` has passed.
+    ///
+    /// A task that waits for it already goes on waiting, for the new deadline. (One that has polled a timer that never
+    /// fires is not remembered, and has to poll again.) So do the other `set` methods.
     pub fn set_after(&mut self, duration: Duration) {
         self.reset(Instant::now().checked_add(duration), Duration::MAX);
     }
@@ -102,79 +93,33 @@ impl Timer {
         self.reset(Some(start), period);
     }
 
-    /// Makes this a timer that never fires.
+    /// Makes this a timer that never fires, until it is set again.
     pub fn clear(&mut self) {
         self.reset(None, Duration::MAX);
     }
 
     fn new(when: Option<Instant>, period: Duration) -> Timer {
-        Timer { when, period, entry: None }
+        Timer { when, period, wait: Wait::default() }
     }
 
     fn reset(&mut self, when: Option<Instant>, period: Duration) {
-        // Whoever waits for the old deadline is woken at the new one.
-        let waker = self.leave();
         self.when = when;
         self.period = period;
-        if let Some(waker) = waker {
-            self.enter(&waker);
-            if !self.is_driven() {
-                waker.wake();
-            }
-        }
+        self.wait.reset(when);
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
-        let Some(when) = self.when else { return Poll::Pending };
-        if Instant::now() >= when {
-            self.leave();
-            self.when = match self.period {
-                Duration::MAX => None,
-                period => when.checked_add(period),
-            };
-            return Poll::Ready(when);
+        if self.when.is_none() && !self.wait.has_begun() {
+            // As in smol: nothing is entered for a timer that never fires.
+            return Poll::Pending;
         }
-        context::expect_wake(cx.waker());
-        let is_waiting = self.entry.as_ref().is_some_and(|entry| {
-            !entry.shard.is_closed() && entry.shard.update_timer(entry.key, cx.waker())
-        });
-        if !is_waiting {
-            self.entry = None;
-            self.enter(cx.waker());
-        }
-        if !self.is_driven() {
-            // No descriptor or no thread is to be had: the task looks again and again until there is one, or the time has come.
-            std::thread::yield_now();
-            cx.waker().wake_by_ref();
-        }
-        Poll::Pending
-    }
-
-    /// Whether somebody will wake us.
-    fn is_driven(&self) -> bool {
-        match (&self.entry, self.when) {
-            (Some(entry), _) => !entry.shard.is_common() || context::ensure_driven().is_ok(),
-            (None, when) => when.is_none(),
-        }
-    }
-
-    fn enter(&mut self, waker: &std::task::Waker) {
-        let Some(when) = self.when else { return };
-        if let Ok(shard) = context::shard() {
-            let key = shard.insert_timer(when, waker.clone());
-            self.entry = Some(Entry { shard, key });
-        }
-    }
-
-    fn leave(&mut self) -> Option<std::task::Waker> {
-        let entry = self.entry.take()?;
-        entry.shard.remove_timer(entry.key)
-    }
-}
-
-impl Drop for Timer {
-    fn drop(&mut self) {
-        self.leave();
+        ready!(self.wait.poll(self.when, cx));
+        let when = self.when.expect("a wait for nothing does not end");
+        self.when = match self.period {
+            Duration::MAX => None,
+            period => when.checked_add(period),
+        };
+        Poll::Ready(when)
     }
 }
 

@@ -4,37 +4,16 @@
 
 #![cfg(all(target_os = "linux", not(smolkit_portable)))]
 
+#[path = "support/heap.rs"]
+mod heap;
 mod support;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use heap::live_bytes;
 use smolkit_runtime::Async;
 use support::open_fds;
-
-struct Counting;
-
-static LIVE_BYTES: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        LIVE_BYTES.fetch_add(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE_BYTES.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller's promise.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn a_regular_file() {
@@ -46,9 +25,9 @@ fn a_regular_file() {
         }
     };
     offer(100);
-    let (fds, bytes) = (open_fds(), LIVE_BYTES.load(Ordering::Relaxed));
+    let (fds, bytes) = (open_fds(), live_bytes());
     offer(100_000);
     assert_eq!(open_fds(), fds);
-    let grown = LIVE_BYTES.load(Ordering::Relaxed).saturating_sub(bytes);
+    let grown = live_bytes().saturating_sub(bytes);
     assert!(grown < 4_096, "{grown} bytes more");
 }

@@ -101,7 +101,7 @@ fn metrics() {
                 task.await;
             }
         });
-        wait_until("polls are published", || metrics.polls() >= 2_000);
+        wait_until("polls are published", || metrics.polls() >= 1_000);
         wait_until("both have parked", || metrics.parks() >= 2);
         assert_eq!((metrics.injector_depth(), metrics.local_queue_depth()), (0, 0));
         // Tasks that wait behind one that does not end can be seen.

@@ -15,7 +15,8 @@ pub fn describe() -> String {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let kernel = kernel.split(['-', '\n']).next().unwrap_or_default().to_owned();
-    let peers = ["tokio", "smol", "hyper", "axum"].map(|name| format!("{name} {}", version(name)));
+    let peers = ["tokio", "smol", "monoio", "hyper", "axum"]
+        .map(|name| format!("{name} {}", version(name)));
     format!("{cores} cores, {}, Linux {kernel}; {}", std::env::consts::ARCH, peers.join(", "))
 }
 

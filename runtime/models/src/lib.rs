@@ -8,7 +8,7 @@
 #![allow(dead_code)]
 
 mod sync {
-    pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicUsize, Ordering, fence};
+    pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
     pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
     pub(crate) use loom::thread;
 
@@ -25,6 +25,12 @@ mod queue;
 
 #[path = "../../src/executor/sleepers.rs"]
 mod sleepers;
+
+#[path = "../../src/executor/tally.rs"]
+mod tally;
+
+#[path = "../../src/reactor/alarm.rs"]
+mod alarm;
 
 #[path = "../../src/reactor/park.rs"]
 mod park;

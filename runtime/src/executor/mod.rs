@@ -1,10 +1,16 @@
 //! Executors as plain values: [`Executor`] for threads, [`LocalExecutor`] for one.
 
+mod injector;
 mod local;
 pub(crate) mod queue;
 pub(crate) mod runner;
 pub(crate) mod sleepers;
 pub(crate) mod state;
+mod statics;
+mod tally;
+mod task;
+mod tracked;
+mod waiting;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -15,6 +21,7 @@ use std::sync::OnceLock;
 use std::task::Poll;
 
 pub use self::local::LocalExecutor;
+pub use self::statics::{StaticExecutor, StaticLocalExecutor};
 
 use self::runner::{Runner, Sleeper};
 use self::state::{Shared, State};
@@ -149,6 +156,7 @@ impl Default for Executor<'_> {
     }
 }
 
+// What the tasks borrow must outlive this: the compiler has to know that they are dropped here.
 impl Drop for Executor<'_> {
     fn drop(&mut self) {
         if let Some(shared) = self.shared.get() {

@@ -62,8 +62,8 @@ impl LocalQueue {
         NonNull::new(self.newest.swap(ptr::null_mut(), Ordering::AcqRel))
     }
 
-    /// Owner only: appends a task, or gives it back if the ring is full.
-    pub(crate) fn push(&self, item: Item) -> Result<(), Item> {
+    /// Owner only: appends a task and says how many wait now, or gives it back if the ring is full.
+    pub(crate) fn push(&self, item: Item) -> Result<usize, Item> {
         // Relaxed: only the owner writes `tail`.
         let tail = self.tail.0.load(Ordering::Relaxed);
         // Acquire: pairs with the thieves' exchange, so that they have read the slot we are about to write.
@@ -75,7 +75,7 @@ impl LocalQueue {
         self.slots[tail % CAPACITY].store(item.as_ptr(), Ordering::Relaxed);
         // Release: whoever sees the new tail sees the slot and the task behind it.
         self.tail.0.store(tail + 1, Ordering::Release);
-        Ok(())
+        Ok(tail + 1 - head)
     }
 
     /// Takes the oldest task. Any thread may.
@@ -104,6 +104,30 @@ impl LocalQueue {
     /// Returns how many. Nothing moves if fewer than `least` are there.
     pub(crate) fn steal_half(&self, into: &LocalQueue, least: usize) -> usize {
         let start = into.tail.0.load(Ordering::Relaxed);
+        let count = self.take_half(least, |offset, item| {
+            into.slots[(start + offset) % CAPACITY].store(item, Ordering::Relaxed);
+        });
+        if count > 0 {
+            // Release: as in `push`.
+            into.tail.0.store(start + count, Ordering::Release);
+        }
+        count
+    }
+
+    /// Moves the older half of this queue, rounded up, to `into`, which must be empty.
+    pub(crate) fn unload_half(&self, into: &mut Vec<Item>) {
+        self.take_half(1, |offset, item| {
+            // Those of an attempt that failed are not ours.
+            into.truncate(offset);
+            into.extend(NonNull::new(item));
+        });
+    }
+
+    /// Takes the older half, rounded up, if at least `least` are there, and says how many that were.
+    ///
+    /// `copy` gets each with its place among them, from 0 on again after a failed attempt: until this returns
+    /// they are not the caller's.
+    fn take_half(&self, least: usize, mut copy: impl FnMut(usize, *mut ())) -> usize {
         let mut head = self.head.0.load(Ordering::Acquire);
         loop {
             // Acquire: pairs with `push`.
@@ -119,8 +143,7 @@ impl LocalQueue {
             }
             let count = len - len / 2;
             for offset in 0..count {
-                let item = self.slots[(head + offset) % CAPACITY].load(Ordering::Relaxed);
-                into.slots[(start + offset) % CAPACITY].store(item, Ordering::Relaxed);
+                copy(offset, self.slots[(head + offset) % CAPACITY].load(Ordering::Relaxed));
             }
             match self.head.0.compare_exchange(
                 head,
@@ -128,10 +151,7 @@ impl LocalQueue {
                 Ordering::AcqRel,
                 Ordering::Acquire,
             ) {
-                Ok(_) => {
-                    into.tail.0.store(start + count, Ordering::Release);
-                    return count;
-                }
+                Ok(_) => return count,
                 Err(now) => head = now,
             }
         }

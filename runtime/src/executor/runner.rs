@@ -7,8 +7,10 @@ use std::task::{Context, Waker};
 
 use async_task::Runnable;
 
-use super::queue::{CAPACITY, LocalQueue};
-use super::state::State;
+use super::injector::{Bale, Load};
+use super::queue::{CAPACITY, Item};
+use super::state::{Local, State};
+use super::tally::Tally;
 use crate::context;
 
 /// Every so many polls the injector comes first, so that local tasks cannot starve it.
@@ -22,7 +24,7 @@ const RUN_BATCH: u32 = 128;
 
 pub(crate) struct Runner {
     state: Arc<State>,
-    queue: Arc<LocalQueue>,
+    local: Arc<Local>,
     sleeper: Sleeper,
     ticks: Cell<u32>,
     newest_run: Cell<u32>,
@@ -35,12 +37,12 @@ pub(crate) struct Runner {
 
 impl Runner {
     pub(crate) fn new(state: &Arc<State>) -> Runner {
-        let queue = Arc::new(LocalQueue::new());
+        let local = Arc::new(Local::new());
         let sleeper = Sleeper::new(state);
-        state.queues.write().unwrap_or_else(PoisonError::into_inner).push(queue.clone());
+        state.locals.write().unwrap_or_else(PoisonError::into_inner).push(local.clone());
         Runner {
             state: state.clone(),
-            queue,
+            local,
             random: Cell::new((sleeper.id as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             sleeper,
             ticks: Cell::new(0),
@@ -55,11 +57,17 @@ impl Runner {
         &self.state
     }
 
+    /// What has begun and ended on this runner's thread.
+    #[inline]
+    pub(super) fn tally(&self) -> &Tally {
+        &self.local.tally
+    }
+
     /// Takes in a task that was woken on this thread.
     pub(super) fn push(&self, runnable: Runnable, is_yield: bool) {
         let mut item = runnable.into_raw();
         if !is_yield && !self.in_order.get() {
-            match self.queue.replace_newest(item) {
+            match self.local.queue.replace_newest(item) {
                 Some(older) => item = older,
                 None => {
                     // Only an executor that nobody watches wakes others for a single task.
@@ -70,16 +78,28 @@ impl Runner {
                 }
             }
         }
-        match self.queue.push(item) {
-            Ok(()) if self.queue.len() < self.state.backlog_min => {}
-            Ok(()) => self.state.notify(),
-            Err(item) => {
-                // The local queue is full: the latest go where everybody can get them.
-                // SAFETY: `push` gave back what `into_raw` made above, or what an earlier call put in the slot for the newest.
-                self.state.inject(unsafe { Runnable::from_raw(item) });
-                self.state.notify();
-            }
+        match self.local.queue.push(item) {
+            // Once for each load of work: who falls asleep after that looks how much there is.
+            Ok(len) if len % self.state.backlog_min == 0 => self.state.notify(),
+            Ok(_) => {}
+            Err(item) => self.overflow(item),
         }
+    }
+
+    /// The local queue is full: its older half goes where everybody can get it.
+    #[cold]
+    fn overflow(&self, item: Item) {
+        // SAFETY: the queue holds what `push` puts in with `into_raw`, and so does this item come from there.
+        let older = unsafe { Bale::unload(&self.local.queue) };
+        // None if thieves were faster.
+        if let Some(bale) = older {
+            self.state.injector.push(Load::Many(bale));
+        }
+        if let Err(item) = self.local.queue.push(item) {
+            // SAFETY: as above, and `push` gave it back.
+            self.state.inject(unsafe { Runnable::from_raw(item) });
+        }
+        self.state.notify();
     }
 
     /// The next task to run, wherever it comes from.
@@ -149,55 +169,86 @@ impl Runner {
         let ticks = self.ticks.get().wrapping_add(1);
         self.ticks.set(ticks);
         if ticks % INJECTOR_INTERVAL == 0 {
-            if let Ok(runnable) = self.state.injector.pop() {
+            if let Some(runnable) = self.take_injected() {
                 return Some(runnable);
             }
         }
+        let queue = &self.local.queue;
         let mut item = None;
         if self.newest_run.get() < NEWEST_RUN_MAX {
-            item = self.queue.take_newest();
+            item = queue.take_newest();
             self.newest_run.set(self.newest_run.get() + 1);
         }
         if item.is_none() {
             self.newest_run.set(0);
-            item = self.queue.pop().or_else(|| self.queue.take_newest());
+            item = queue.pop().or_else(|| queue.take_newest());
         }
         // SAFETY: the queue holds what `push` put in with `into_raw`, and gives every item out once.
         item.map(|item| unsafe { Runnable::from_raw(item) }).or_else(|| self.take_injected())
     }
 
-    /// Takes a share of the injector: the first to run, the others into the (empty) local queue.
+    /// Takes a share of the injector: the first to run, the others into the local queue.
     fn take_injected(&self) -> Option<Runnable> {
-        let first = self.state.injector.pop().ok()?;
-        let share = self.state.injector.len() / self.state.queues().len().max(1);
-        for _ in 0..share.min(INJECTOR_BATCH_MAX) {
-            let Ok(runnable) = self.state.injector.pop() else { break };
-            if let Err(item) = self.queue.push(runnable.into_raw()) {
-                // SAFETY: `push` gave back what `into_raw` made one line above.
-                self.state.inject(unsafe { Runnable::from_raw(item) });
-                break;
+        let injector = &self.state.injector;
+        let first = match injector.pop()? {
+            Load::One(runnable) => runnable,
+            Load::Many(bale) => return self.take_bale(bale),
+        };
+        let share = injector.len() / self.state.locals().len().max(1);
+        let room = CAPACITY - self.local.queue.len().min(CAPACITY);
+        for _ in 0..share.min(INJECTOR_BATCH_MAX).min(room) {
+            match injector.pop() {
+                Some(Load::One(runnable)) => {
+                    if let Err(item) = self.local.queue.push(runnable.into_raw()) {
+                        // SAFETY: `push` gave back what `into_raw` made one line above.
+                        self.state.inject(unsafe { Runnable::from_raw(item) });
+                    }
+                }
+                Some(bale) => {
+                    injector.push(bale);
+                    break;
+                }
+                None => break,
             }
         }
         Some(first)
     }
 
+    /// Takes the first of a bale, and the others into the local queue; what has no room there changes places with the older half of it.
+    fn take_bale(&self, mut bale: Box<Bale>) -> Option<Runnable> {
+        let first = bale.pop();
+        if !bale.load(&self.local.queue) {
+            // SAFETY: the queue holds what `push` put in with `into_raw`.
+            let older = unsafe { Bale::unload(&self.local.queue) };
+            if let Some(older) = older {
+                self.state.injector.push(Load::Many(older));
+            }
+            if !bale.load(&self.local.queue) {
+                self.state.injector.push(Load::Many(bale));
+            }
+        }
+        first
+    }
+
     fn search(&self, least: usize) -> Option<Runnable> {
-        let queues = self.state.queues();
-        if queues.len() < 2 || !self.sleeper.start_search(&self.state, queues.len().div_ceil(2)) {
+        let locals = self.state.locals();
+        if locals.len() < 2 || !self.sleeper.start_search(&self.state, locals.len().div_ceil(2)) {
             return None;
         }
-        let start = self.random_below(queues.len());
+        let start = self.random_below(locals.len());
         let victims = || {
-            let (late, early) = queues.split_at(start);
-            early.iter().chain(late).filter(|queue| !Arc::ptr_eq(queue, &self.queue))
+            let (late, early) = locals.split_at(start);
+            let others = early.iter().chain(late).filter(|local| !Arc::ptr_eq(local, &self.local));
+            others.map(|local| &local.queue)
         };
+        let queue = &self.local.queue;
         let mut item = None;
-        if victims().any(|victim| victim.steal_half(&self.queue, least) > 0) {
-            item = self.queue.pop();
+        if victims().any(|victim| victim.steal_half(queue, least) > 0) {
+            item = queue.pop();
         } else if least <= 1 {
             item = victims().find_map(|victim| victim.take_newest());
         }
-        drop(queues);
+        drop(locals);
         if item.is_some() {
             self.steals.set(self.steals.get() + 1);
         }
@@ -222,12 +273,14 @@ impl Runner {
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        // Nothing that waits here may be lost: the others get it.
-        let mut queues = self.state.queues.write().unwrap_or_else(PoisonError::into_inner);
-        queues.retain(|queue| !Arc::ptr_eq(queue, &self.queue));
-        drop(queues);
+        // Nothing that waits here may be lost: the others get it. The counts move while nobody can add them up.
+        let mut locals = self.state.locals.write().unwrap_or_else(PoisonError::into_inner);
+        locals.retain(|local| !Arc::ptr_eq(local, &self.local));
+        self.state.absorb(&self.local.tally);
+        drop(locals);
+        let queue = &self.local.queue;
         let mut left_any = false;
-        while let Some(item) = self.queue.take_newest().or_else(|| self.queue.pop()) {
+        while let Some(item) = queue.take_newest().or_else(|| queue.pop()) {
             // SAFETY: the queue holds what `push` put in with `into_raw`, and gives every item out once.
             self.state.inject(unsafe { Runnable::from_raw(item) });
             left_any = true;

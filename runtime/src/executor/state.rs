@@ -1,66 +1,83 @@
-//! What all parts of one executor share: the injector, the list of local queues, the sleepers, and the lists of live tasks.
+//! What all parts of one executor share: the injector, the local queues, the sleepers, and the account of live tasks.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock};
-use std::task::{Context, Poll, Waker};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::task::Waker;
 use std::thread;
 use std::time::Instant;
 
-use async_task::{Builder, Runnable, ScheduleInfo, Task, WithInfo};
-use concurrent_queue::ConcurrentQueue;
-use slab::Slab;
+use async_task::{Runnable, Task};
 
+use super::injector::{Injector, Load};
 use super::queue::LocalQueue;
+use super::runner::Runner;
 use super::sleepers::Sleepers;
+use super::tally::Tally;
+use super::task;
+use super::tracked::INLINE_BYTES_MAX;
+use super::waiting::Waiting;
 use crate::context;
-use crate::sync::{Mutex, lock};
-
-/// Futures larger than this are moved to the heap before anything else is done with them.
-const INLINE_BYTES_MAX: usize = 2048;
 
 pub(crate) struct State {
-    pub(super) injector: ConcurrentQueue<Runnable>,
-    pub(super) queues: RwLock<Vec<Arc<LocalQueue>>>,
+    pub(super) injector: Injector,
+    pub(super) locals: RwLock<Vec<Arc<Local>>>,
     pub(super) sleepers: Sleepers<Waker>,
-    /// A push wakes a sleeper when this many tasks wait in its local queue; thieves leave fewer alone.
+    /// A push wakes a sleeper when so many tasks wait in its local queue, and when twice as many do...; thieves leave fewer alone.
     pub(super) backlog_min: usize,
     pub(super) next_id: AtomicUsize,
     is_closed: AtomicBool,
+    /// What happens on threads that run no tasks of this executor, and what former runners counted.
+    elsewhere: Tally,
+    /// There are several lists, so that threads do not meet.
+    waiting: Box<[Waiting]>,
 }
 
-/// An executor's state, with the lists of its live tasks.
+/// A runner's part of the state.
+pub(super) struct Local {
+    pub(super) queue: LocalQueue,
+    /// Written by the runner's thread alone.
+    pub(super) tally: Tally,
+}
+
+impl Local {
+    pub(super) fn new() -> Local {
+        Local { queue: LocalQueue::new(), tally: Tally::new() }
+    }
+}
+
+/// An executor's state, which outlives its tasks.
 pub(crate) struct Shared {
     pub(crate) state: Arc<State>,
-    homes: Box<[Arc<Home>]>,
 }
 
-/// One of the lists of live tasks. There are several, so that threads that spawn do not meet.
-struct Home {
-    state: Arc<State>,
-    tasks: Mutex<Slab<Waker>>,
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Nobody can spawn any more. What a spawn that raced with an earlier `close` has left behind goes now.
+        self.close(None);
+    }
 }
 
 impl Shared {
     pub(crate) fn new(backlog_min: usize, parallelism: usize) -> Shared {
+        let lists = parallelism.next_power_of_two().min(64);
         let state = Arc::new(State {
-            injector: ConcurrentQueue::unbounded(),
-            queues: RwLock::new(Vec::new()),
+            injector: Injector::new(),
+            locals: RwLock::new(Vec::new()),
             sleepers: Sleepers::new(),
             backlog_min,
             next_id: AtomicUsize::new(0),
             is_closed: AtomicBool::new(false),
+            elsewhere: Tally::new(),
+            waiting: (0..lists).map(|_| Waiting::new()).collect(),
         });
-        let home = || Arc::new(Home { state: state.clone(), tasks: Mutex::new(Slab::new()) });
-        let homes = (0..parallelism.next_power_of_two().min(64)).map(|_| home()).collect();
-        Shared { state, homes }
+        Shared { state }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.homes.iter().all(|home| lock(&home.tasks).is_empty())
+        self.state.is_empty()
     }
 
     /// Spawns a task.
@@ -84,28 +101,15 @@ impl Shared {
     ///
     /// As `spawn`.
     unsafe fn spawn_inline<T>(&self, future: impl Future<Output = T>) -> Task<T> {
-        let home = &self.homes[context::thread_number() & (self.homes.len() - 1)];
-        let mut tasks = lock(&home.tasks);
-        let entry = tasks.vacant_entry();
-        let listed = Listed { future, _listing: Listing { home: home.clone(), key: entry.key() } };
-        let schedule = {
-            let home = home.clone();
-            move |runnable, info: ScheduleInfo| home.state.schedule(runnable, info)
-        };
-        let builder = Builder::new().propagate_panic(true);
-        // SAFETY: `Send`ness and lifetime of the future are the caller's promise. The schedule function is `Send`, `Sync` and
-        // `'static`; a waker only reaches that function and the task's own memory, so it may go anywhere.
-        let (runnable, task) =
-            unsafe { builder.spawn_unchecked(move |()| listed, WithInfo(schedule)) };
-        // `close` sets the flag before it takes this lock: either it finds the task, or we see the flag.
-        if self.state.is_closed.load(Ordering::SeqCst) {
-            drop(tasks);
+        // SAFETY: the caller's promise. Our `Drop` waits for the future to be dropped.
+        let (runnable, task) = unsafe { task::new(&self.state, future) };
+        // The task has been counted before: either `close` finds it, or we see the flag. A runner that does neither (it counts without a fence) looks once more
+        // when it leaves.
+        if self.state.is_closed() {
             drop(runnable);
-            return task;
+        } else {
+            self.state.start(runnable);
         }
-        entry.insert(runnable.waker());
-        drop(tasks);
-        runnable.schedule();
         task
     }
 
@@ -113,15 +117,15 @@ impl Shared {
     ///
     /// False if some were still running at the deadline.
     pub(crate) fn close(&self, deadline: Option<Instant>) -> bool {
-        self.state.is_closed.store(true, Ordering::SeqCst);
+        let state = &*self.state;
+        state.is_closed.store(true, Ordering::SeqCst);
         loop {
-            for home in &self.homes {
-                let wakers: Vec<Waker> = lock(&home.tasks).iter().map(|(_, w)| w.clone()).collect();
+            for waiting in &state.waiting {
                 // Puts every task that waits for something into a queue, from which it is dropped.
-                wakers.into_iter().for_each(Waker::wake);
+                waiting.all().into_iter().for_each(Waker::wake);
             }
-            self.state.drain();
-            if self.is_empty() {
+            state.drain();
+            if state.is_empty() {
                 return true;
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
@@ -134,12 +138,11 @@ impl Shared {
 }
 
 impl State {
-    pub(super) fn schedule(&self, runnable: Runnable, info: ScheduleInfo) {
-        context::with_runner(|runner| match runner {
-            Some(runner) if ptr::eq(runner.state(), self) => {
-                runner.push(runnable, info.woken_while_running);
-            }
-            _ => {
+    /// Takes in a task that has just been made.
+    fn start(&self, runnable: Runnable) {
+        self.with_own_runner(|runner| match runner {
+            Some(runner) => runner.push(runnable, false),
+            None => {
                 self.inject(runnable);
                 self.notify();
             }
@@ -147,9 +150,40 @@ impl State {
     }
 
     pub(super) fn inject(&self, runnable: Runnable) {
-        if let Err(error) = self.injector.push(runnable) {
-            unreachable!("the injector is unbounded and never closed: {error}");
-        }
+        self.injector.push(Load::One(runnable));
+    }
+
+    pub(super) fn count_begin(&self) {
+        self.with_own_runner(|runner| match runner {
+            Some(runner) => runner.tally().begin_alone(),
+            None => self.elsewhere.begin(),
+        });
+    }
+
+    pub(super) fn count_end(&self) {
+        self.with_own_runner(|runner| match runner {
+            Some(runner) => runner.tally().end_alone(),
+            None => self.elsewhere.end(),
+        });
+    }
+
+    /// Takes over what a runner that leaves has counted.
+    pub(super) fn absorb(&self, tally: &Tally) {
+        self.elsewhere.absorb(tally);
+    }
+
+    pub(super) fn waiting(&self, thread: usize) -> &Waiting {
+        &self.waiting[thread & (self.waiting.len() - 1)]
+    }
+
+    /// Calls `f` with the runner of this executor that is being polled on this thread.
+    fn with_own_runner<R>(&self, f: impl FnOnce(Option<&Runner>) -> R) -> R {
+        context::with_runner(|runner| f(runner.filter(|runner| ptr::eq(runner.state(), self))))
+    }
+
+    fn is_empty(&self) -> bool {
+        let locals = self.locals();
+        Tally::live(locals.iter().map(|local| &local.tally).chain([&self.elsewhere])) == 0
     }
 
     /// Wakes a sleeping runner if nobody searches.
@@ -172,8 +206,9 @@ impl State {
 
     /// How many tasks wait in the injector, and how many in local queues.
     pub(crate) fn queued(&self) -> (usize, usize) {
-        let queues = self.queues();
-        let local = queues.iter().map(|queue| queue.len() + usize::from(queue.has_newest())).sum();
+        let locals = self.locals();
+        let queues = locals.iter().map(|local| &local.queue);
+        let local = queues.map(|queue| queue.len() + usize::from(queue.has_newest())).sum();
         (self.injector.len(), local)
     }
 
@@ -185,7 +220,8 @@ impl State {
     /// Whether a runner that is about to sleep could get something.
     pub(super) fn has_work(&self, least: usize) -> bool {
         !self.injector.is_empty()
-            || self.queues().iter().any(|queue| {
+            || self.locals().iter().any(|local| {
+                let queue = &local.queue;
                 let len = queue.len();
                 len > 0 && len >= least || least <= 1 && queue.has_newest()
             })
@@ -193,18 +229,18 @@ impl State {
 
     /// Takes one task, wherever it is.
     pub(super) fn take_any(&self) -> Option<Runnable> {
-        if let Ok(runnable) = self.injector.pop() {
+        if let Some(runnable) = self.injector.pop_one() {
             return Some(runnable);
         }
-        let queues = self.queues();
-        let item = queues.iter().find_map(|queue| queue.pop());
-        let item = item.or_else(|| queues.iter().find_map(|queue| queue.take_newest()));
+        let locals = self.locals();
+        let item = locals.iter().find_map(|local| local.queue.pop());
+        let item = item.or_else(|| locals.iter().find_map(|local| local.queue.take_newest()));
         // SAFETY: the queues hold what `Runner::push` put in with `into_raw`, and give every item out once.
         item.map(|item| unsafe { Runnable::from_raw(item) })
     }
 
-    pub(super) fn queues(&self) -> std::sync::RwLockReadGuard<'_, Vec<Arc<LocalQueue>>> {
-        self.queues.read().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn locals(&self) -> RwLockReadGuard<'_, Vec<Arc<Local>>> {
+        self.locals.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn drain(&self) {
@@ -212,36 +248,5 @@ impl State {
             // Drops the future: foreign code, and no lock is held.
             drop(runnable);
         }
-    }
-}
-
-pin_project_lite::pin_project! {
-    /// A future that is on the list of live tasks for as long as it lives.
-    struct Listed<F> {
-        #[pin]
-        future: F,
-        // After the future: the list is empty only when all futures are gone.
-        _listing: Listing,
-    }
-}
-
-struct Listing {
-    home: Arc<Home>,
-    key: usize,
-}
-
-impl<F: Future> Future for Listed<F> {
-    type Output = F::Output;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        context::poll_task(cx, |cx| self.project().future.poll(cx))
-    }
-}
-
-impl Drop for Listing {
-    fn drop(&mut self) {
-        let waker = lock(&self.home.tasks).try_remove(self.key);
-        drop(waker);
     }
 }

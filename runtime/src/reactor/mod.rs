@@ -6,6 +6,7 @@
 //! A worker's shard is its own. While the worker is stuck in a poll, others stand in for it: the warden looks in without
 //! waiting, the helper may wait in it; when the worker comes back it sends them away.
 
+pub(crate) mod alarm;
 pub(crate) mod commons;
 pub(crate) mod helper;
 pub(crate) mod park;
@@ -25,10 +26,11 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+use self::alarm::{Alarm, Deadlines};
 use self::park::ParkState;
 use self::readiness::Ready;
 use self::source::Source;
-use self::timers::{TimerKey, TimerQueue};
+use self::timers::{NEVER, TimerKey, TimerQueue};
 use crate::sync::{Mutex, lock};
 use crate::sys::{Events, Poller};
 
@@ -38,8 +40,10 @@ pub(crate) struct Shard {
     park: ParkState,
     driver: Mutex<Driver>,
     sources: Mutex<Sources>,
-    timers: Mutex<TimerQueue>,
-    /// Sources and timers together: a driver with none of them need not look.
+    timers: Alarm<TimerQueue>,
+    /// Where the queue's nanoseconds begin.
+    epoch: Instant,
+    /// How many sources there are: a driver with none of them, and no timers, need not look.
     load: AtomicUsize,
     /// Counts how often those whose task it is to drive have come by.
     progress: AtomicUsize,
@@ -71,7 +75,8 @@ impl Shard {
             park: ParkState::new(),
             driver: Mutex::new(Driver { events: Events::new(), batch: Vec::new() }),
             sources: Mutex::new(Sources { slots: Slab::new(), generation: 0 }),
-            timers: Mutex::new(TimerQueue::default()),
+            timers: Alarm::new(TimerQueue::default()),
+            epoch: Instant::now(),
             load: AtomicUsize::new(0),
             progress: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
@@ -89,7 +94,7 @@ impl Shard {
 
     /// Whether there is nothing that a turn could find.
     pub(crate) fn is_idle(&self) -> bool {
-        self.load.load(Ordering::Relaxed) == 0
+        self.load.load(Ordering::Relaxed) == 0 && self.timers.is_empty()
     }
 
     /// Whether a thread sleeps in this shard just now.
@@ -171,6 +176,9 @@ impl Shard {
         let may_wait = wants_wait && self.park.begin() && !is_called();
         let wait = if may_wait { self.wait_time(limit) } else { Some(Duration::ZERO) };
         let waited = self.poller.wait(&mut driver.events, wait);
+        if may_wait {
+            self.timers.disarm();
+        }
         if wants_wait {
             self.park.end();
         }
@@ -181,7 +189,8 @@ impl Shard {
 
     /// When the first timer is due.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        lock(&self.timers).next_deadline()
+        let nanos = self.timers.lock().next_deadline().filter(|&nanos| nanos != NEVER)?;
+        self.epoch.checked_add(Duration::from_nanos(nanos))
     }
 
     fn ring(&self) {
@@ -209,43 +218,52 @@ impl Shard {
         self.forget(key);
     }
 
-    pub(crate) fn insert_timer(&self, deadline: Instant, waker: Waker) -> TimerKey {
-        let mut timers = lock(&self.timers);
-        let is_first = timers.next_deadline().is_none_or(|first| deadline < first);
-        let key = timers.insert(deadline, waker);
-        drop(timers);
-        self.load.fetch_add(1, Ordering::Relaxed);
-        // The driver reads the first deadline after it has said that it parks: either it has seen this one,
-        // or we see it parked.
-        if is_first && self.park.is_parked() {
+    /// Enters a timer; gives the waker back if this shard is closed. `None`: it never fires.
+    pub(crate) fn insert_timer(
+        &self,
+        deadline: Option<Instant>,
+        waker: Waker,
+    ) -> Result<TimerKey, Waker> {
+        let deadline = self.nanos(deadline);
+        let (key, must_notify) =
+            self.timers.insert(deadline, |queue| queue.insert(deadline, waker));
+        if must_notify {
             self.notify();
         }
         key
     }
 
-    /// Sets the waker of a timer; false if the timer has fired.
-    pub(crate) fn update_timer(&self, key: TimerKey, waker: &Waker) -> bool {
-        let mut timers = lock(&self.timers);
-        let Some(stored) = timers.waker_mut(key) else { return false };
-        if stored.will_wake(waker) {
-            return true;
+    /// Gives a timer another deadline, and another key; `None` if it has fired or the shard is closed.
+    pub(crate) fn reset_timer(&self, key: TimerKey, deadline: Option<Instant>) -> Option<TimerKey> {
+        let deadline = self.nanos(deadline);
+        let (key, must_notify) = self.timers.insert(deadline, |queue| queue.reset(key, deadline));
+        if must_notify {
+            self.notify();
         }
-        drop(timers);
+        key
+    }
+
+    /// Whether a timer still waits; if so, `waker` is the one that it will call.
+    pub(crate) fn poll_timer(&self, key: TimerKey, waker: &Waker) -> TimerState {
+        let mut queue = self.timers.lock();
+        let Some(stored) = queue.waker_mut(key) else { return TimerState::of_gone(&queue) };
+        if stored.will_wake(waker) {
+            return TimerState::Waiting;
+        }
+        drop(queue);
         // Cloning and dropping a waker is foreign code: not under the lock.
         let mut fresh = waker.clone();
-        let mut timers = lock(&self.timers);
-        let Some(stored) = timers.waker_mut(key) else { return false };
+        let mut queue = self.timers.lock();
+        let Some(stored) = queue.waker_mut(key) else { return TimerState::of_gone(&queue) };
         std::mem::swap(stored, &mut fresh);
-        drop(timers);
+        drop(queue);
         drop(fresh);
-        true
+        TimerState::Waiting
     }
 
     /// Takes a timer out; gives its waker back if it has not fired.
     pub(crate) fn remove_timer(&self, key: TimerKey) -> Option<Waker> {
-        let waker = lock(&self.timers).remove(key)?;
-        self.load.fetch_sub(1, Ordering::Relaxed);
-        Some(waker)
+        self.timers.update(|queue| queue.remove(key))
     }
 
     /// Nobody will drive this shard again: all who wait are woken, and find another.
@@ -257,7 +275,7 @@ impl Shard {
         };
         // Whoever stands in here leaves.
         self.notify();
-        let mut wakers = lock(&self.timers).drain();
+        let mut wakers = self.timers.update(TimerQueue::close);
         for (_, slot) in sources {
             slot.source.orphan(&mut wakers);
         }
@@ -266,9 +284,21 @@ impl Shard {
     }
 
     fn wait_time(&self, limit: Option<Duration>) -> Option<Duration> {
-        let Some(deadline) = lock(&self.timers).next_deadline() else { return limit };
-        let until = deadline.saturating_duration_since(Instant::now());
+        let Some(deadline) = self.timers.arm().filter(|&deadline| deadline != NEVER) else {
+            return limit;
+        };
+        let until = Duration::from_nanos(deadline.saturating_sub(self.now()));
         Some(limit.map_or(until, |limit| limit.min(until)))
+    }
+
+    fn now(&self) -> u64 {
+        self.nanos(Some(Instant::now()))
+    }
+
+    /// A moment in the timer queue's count. What does not fit in, 584 years from now, never comes.
+    fn nanos(&self, at: Option<Instant>) -> u64 {
+        let since = at.map(|at| at.saturating_duration_since(self.epoch).as_nanos());
+        since.and_then(|nanos| u64::try_from(nanos).ok()).unwrap_or(NEVER)
     }
 
     fn dispatch(&self, driver: &mut Driver, wakers: &mut Vec<Waker>) {
@@ -287,13 +317,11 @@ impl Shard {
     }
 
     fn fire_timers(&self, wakers: &mut Vec<Waker>) {
-        let mut timers = lock(&self.timers);
-        if timers.len() == 0 {
+        if self.timers.is_empty() {
             return;
         }
-        let before = wakers.len();
-        timers.fire(Instant::now(), wakers);
-        self.load.fetch_sub(wakers.len() - before, Ordering::Relaxed);
+        let now = self.now();
+        self.timers.update(|queue| queue.fire(now, wakers));
     }
 
     fn forget(&self, key: usize) {
@@ -301,6 +329,22 @@ impl Shard {
         if removed.is_some() {
             self.load.fetch_sub(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// What became of a timer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum TimerState {
+    Waiting,
+    /// Its deadline has come.
+    Fired,
+    /// Nobody drives its shard any more; it has to find another.
+    Lost,
+}
+
+impl TimerState {
+    fn of_gone(queue: &TimerQueue) -> TimerState {
+        if queue.is_closed() { TimerState::Lost } else { TimerState::Fired }
     }
 }
 

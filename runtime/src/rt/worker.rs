@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use async_task::Runnable;
 
 use super::{Handle, Inner};
-use crate::context::{self, EnterRunner, EnterRuntime, EnterSeat, EnterWorker};
+use crate::context::{EnterRunner, EnterRuntime, EnterSeat, EnterWorker};
 use crate::executor::runner::Runner;
 use crate::reactor::Shard;
 use crate::reactor::commons::wake_quietly;
@@ -151,9 +151,7 @@ impl Worker {
         loop {
             if nested.is_woken.swap(false, Ordering::SeqCst) {
                 let mut cx = Context::from_waker(&waker);
-                // As a task's poll, with a budget of its own.
-                let polled = context::poll_task(&mut cx, |cx| future.as_mut().poll(cx));
-                if let Poll::Ready(output) = polled {
+                if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                     return output;
                 }
             }

@@ -1,11 +1,12 @@
 //! epoll(7): sources are registered once, edge-triggered; the deadline rides on `epoll_pwait2`.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::event::{EventfdFlags, epoll, eventfd};
 use rustix::io::Errno;
 
 use super::EVENTS_MAX;
@@ -20,7 +21,7 @@ const NOTIFY_KEY: u64 = u64::MAX;
 pub(crate) struct Poller {
     epoll: OwnedFd,
     notify: OwnedFd,
-    /// Cleared when the kernel (before 5.11) turns out to have no `epoll_pwait2`.
+    /// Cleared when `epoll_pwait2` turns out to be missing (kernels before 5.11) or forbidden (older seccomp profiles).
     has_nanoseconds: AtomicBool,
 }
 
@@ -48,15 +49,55 @@ impl Poller {
 
     pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         events.list.clear();
-        let spec = timeout.map(|timeout| self.timespec(timeout));
-        let buffer = rustix::buffer::spare_capacity(&mut events.list);
-        match epoll::wait(&self.epoll, buffer, spec.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(Errno::NOSYS) if self.has_nanoseconds.swap(false, Ordering::Relaxed) => {
-                self.wait(events, timeout)
-            }
+        let mut result = Err(Errno::NOSYS);
+        // Relaxed: who reads an old value asks the kernel once more.
+        if self.has_nanoseconds.load(Ordering::Relaxed) {
+            result = self.wait_nanoseconds(events, timeout);
+        }
+        if let Err(Errno::NOSYS | Errno::PERM) = result {
+            self.has_nanoseconds.store(false, Ordering::Relaxed);
+            result = self.wait_milliseconds(events, timeout);
+        }
+        match result {
+            Ok(()) | Err(Errno::INTR) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// By hand: rustix calls it only with a feature that takes the fallback away, for everybody in the program who uses rustix.
+    fn wait_nanoseconds(
+        &self,
+        events: &mut Events,
+        timeout: Option<Duration>,
+    ) -> Result<(), Errno> {
+        let spec = timeout.map(|timeout| KernelTimespec {
+            // A wait that ends after 2^31 s merely looks at the timers and waits again.
+            seconds: timeout.as_secs().min(i32::MAX as u64) as i64,
+            nanoseconds: i64::from(timeout.subsec_nanos()),
+        });
+        let spec: *const KernelTimespec = spec.as_ref().map_or(ptr::null(), ptr::from_ref);
+        let (first, capacity) = (events.list.as_mut_ptr(), EVENTS_MAX);
+        let (epoll, no_mask) = (self.epoll.as_raw_fd(), ptr::null::<libc::sigset_t>());
+        let call = libc::SYS_epoll_pwait2;
+        // SAFETY: the kernel reads `spec` and writes at most `capacity` events, for which the list has room (`Events::new`); both outlive the
+        // call. The descriptor is our own. Without a mask its size is not looked at.
+        let count = unsafe { libc::syscall(call, epoll, first, capacity, spec, no_mask, 8usize) };
+        events.filled(count as isize)
+    }
+
+    fn wait_milliseconds(
+        &self,
+        events: &mut Events,
+        timeout: Option<Duration>,
+    ) -> Result<(), Errno> {
+        let millis = timeout.map_or(-1, |timeout| {
+            // Rounded up, or a wait ends early and spins. One that ends after 24 days looks at the timers and waits again.
+            timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128) as i32
+        });
+        let (first, capacity) = (events.list.as_mut_ptr(), EVENTS_MAX as i32);
+        // SAFETY: the kernel writes at most `capacity` events, for which the list has room (`Events::new`). The descriptor is our own.
+        let count = unsafe { libc::epoll_wait(self.epoll.as_raw_fd(), first, capacity, millis) };
+        events.filled(count as isize)
     }
 
     pub(crate) fn notify(&self) -> io::Result<()> {
@@ -72,38 +113,40 @@ impl Poller {
             Err(errno) => Err(errno.into()),
         }
     }
+}
 
-    /// What the kernel is told to wait: never less than `timeout`.
-    fn timespec(&self, timeout: Duration) -> Timespec {
-        let mut timeout = timeout;
-        if !self.has_nanoseconds.load(Ordering::Relaxed) {
-            // `epoll_wait` counts whole milliseconds: round up, or a wait ends early and spins.
-            let millis = timeout.as_nanos().div_ceil(1_000_000).min(i32::MAX as u128);
-            timeout = Duration::from_millis(millis as u64);
-        }
-        // A wait that ends after 2^31 s merely looks at the timers and waits again.
-        let secs = timeout.as_secs().min(i32::MAX as u64);
-        Timespec { tv_sec: secs as _, tv_nsec: timeout.subsec_nanos() as _ }
-    }
+/// The timespec of the kernel's interface, which is the same everywhere.
+#[repr(C)]
+struct KernelTimespec {
+    seconds: i64,
+    nanoseconds: i64,
 }
 
 pub(crate) struct Events {
-    list: Vec<epoll::Event>,
+    list: Vec<libc::epoll_event>,
 }
-
-// SAFETY: the kernel's event type could hold a pointer; ours hold numbers only (`register`, `rearm`).
-unsafe impl Send for Events {}
 
 impl Events {
     pub(crate) fn new() -> Events {
         Events { list: Vec::with_capacity(EVENTS_MAX) }
     }
 
+    /// A wait has returned `count`.
+    fn filled(&mut self, count: isize) -> Result<(), Errno> {
+        let Ok(count) = usize::try_from(count) else {
+            let code = io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL);
+            return Err(Errno::from_raw_os_error(code));
+        };
+        // SAFETY: the wait that has just returned has written so many events, into the list's own room.
+        unsafe { self.list.set_len(count) };
+        Ok(())
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, Ready)> + '_ {
         self.list.iter().filter_map(|event| {
             // Copies: the kernel's struct is packed on x86-64.
-            let (data, flags) = (event.data, event.flags);
-            let key = data.u64();
+            let (key, flags) = (event.u64, event.events);
+            let flags = epoll::EventFlags::from_bits_retain(flags);
             (key != NOTIFY_KEY).then(|| (key as usize, ready(flags)))
         })
     }

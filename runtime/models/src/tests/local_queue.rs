@@ -1,6 +1,6 @@
 //! The local queue: every task comes out exactly once, whoever takes it.
 //!
-//! Covers `push`, `pop`, `steal_half`, `replace_newest` and `take_newest` by an owner against one and two thieves, with the ring
+//! Covers `push`, `pop`, `steal_half`, `unload_half`, `replace_newest` and `take_newest` by an owner against one and two thieves, with the ring
 //! full and wrapped around.
 
 use std::ptr::NonNull;
@@ -88,6 +88,31 @@ fn a_full_ring_wraps_under_a_thief() {
         thief.join().unwrap();
         while seen.note(queue.pop()) {}
         seen.assert_once(1..=6);
+    });
+}
+
+#[test]
+fn a_full_queue_is_unloaded_under_a_thief() {
+    explore(3, || {
+        let (queue, seen) = (Arc::new(LocalQueue::new()), Arc::new(Seen::new()));
+        for number in 1..=4 {
+            queue.push(item(number)).unwrap();
+        }
+        let thief = {
+            let (queue, seen) = (queue.clone(), seen.clone());
+            thread::spawn(move || {
+                let own = LocalQueue::new();
+                queue.steal_half(&own, 1);
+                while seen.note(own.pop()) {}
+            })
+        };
+        let mut older = Vec::new();
+        queue.unload_half(&mut older);
+        older.into_iter().for_each(|item| assert!(seen.note(Some(item))));
+        queue.push(item(5)).expect("half of it is free");
+        thief.join().unwrap();
+        while seen.note(queue.pop()) {}
+        seen.assert_once(1..=5);
     });
 }
 

@@ -1,0 +1,91 @@
+//! Where other threads bring tasks of a local executor that they have woken, and whom they call then.
+//!
+//! A seat that sleeps is on the list; whoever makes the queue non-empty takes one off and calls it. A seat that is about to sleep looks at the queue under
+//! the same lock, so that one of the two sees the other.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use async_task::Runnable;
+
+use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
+
+pub(super) struct Remote {
+    /// How many tasks are here: a look without the lock, which may be late.
+    len: AtomicUsize,
+    inner: Mutex<Inner>,
+}
+
+struct Inner {
+    queue: Vec<Runnable>,
+    sleepers: Vec<(usize, Waker)>,
+}
+
+impl Remote {
+    pub(super) fn new() -> Remote {
+        Remote {
+            len: AtomicUsize::new(0),
+            inner: Mutex::new(Inner { queue: Vec::new(), sleepers: Vec::new() }),
+        }
+    }
+
+    /// From another thread.
+    pub(super) fn push(&self, runnable: Runnable) {
+        let mut inner = lock(&self.inner);
+        inner.queue.push(runnable);
+        // Relaxed: a hint; the lock orders everything else.
+        self.len.store(inner.queue.len(), Ordering::Relaxed);
+        // For the tasks before this one somebody has been called, or nobody was asleep and somebody will look.
+        let sleeper = if inner.queue.len() == 1 { inner.sleepers.pop() } else { None };
+        drop(inner);
+        if let Some((_, waker)) = sleeper {
+            waker.wake();
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len.load(Ordering::Relaxed) == 0
+    }
+
+    /// Moves all tasks to `queue`.
+    pub(super) fn take_all(&self, queue: &mut VecDeque<Runnable>) {
+        if self.is_empty() {
+            return;
+        }
+        let mut inner = lock(&self.inner);
+        self.len.store(0, Ordering::Relaxed);
+        queue.extend(inner.queue.drain(..));
+    }
+
+    /// Calls one of the sleepers.
+    pub(super) fn wake_one(&self) {
+        let sleeper = lock(&self.inner).sleepers.pop();
+        if let Some((_, waker)) = sleeper {
+            waker.wake();
+        }
+    }
+
+    /// Puts seat `id` on the list of sleepers, unless there is a task.
+    pub(super) fn fall_asleep(&self, id: usize, waker: &Waker) -> bool {
+        // Cloning a waker is foreign code: not under the lock.
+        let waker = waker.clone();
+        let mut inner = lock(&self.inner);
+        if !inner.queue.is_empty() {
+            drop(inner);
+            drop(waker);
+            return false;
+        }
+        inner.sleepers.push((id, waker));
+        true
+    }
+
+    /// Seat `id` is up.
+    pub(super) fn wake_up(&self, id: usize) {
+        let mut inner = lock(&self.inner);
+        let position = inner.sleepers.iter().rposition(|(other, _)| *other == id);
+        let sleeper = position.map(|position| inner.sleepers.swap_remove(position));
+        drop(inner);
+        // A waker's destructor is foreign code, too.
+        drop(sleeper);
+    }
+}

@@ -1,0 +1,60 @@
+//! What heap and wheel sort, and the slab entry behind it.
+
+use std::task::Waker;
+
+use slab::Slab;
+
+/// A deadline in nanoseconds, and whose it is.
+#[derive(Clone, Copy)]
+pub(super) struct Node {
+    pub(super) deadline: u64,
+    /// Larger for every later insertion, which orders equal deadlines.
+    pub(super) sequence: u64,
+    /// Of its entry.
+    pub(super) index: usize,
+}
+
+impl Node {
+    /// Earlier nodes have lower ranks. One number, because it is compared often.
+    pub(super) fn rank(&self) -> u128 {
+        (u128::from(self.deadline) << 64) | u128::from(self.sequence)
+    }
+}
+
+pub(super) type Entries = Slab<Entry>;
+
+pub(super) struct Entry {
+    pub(super) sequence: u64,
+    pub(super) place: Place,
+    pub(super) waker: Waker,
+}
+
+/// Where an entry's node is.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// The number of a slot of the wheel, or `HEAP`.
+    shelf: u32,
+    /// Below 2^32: more nodes than that take more than 200 GiB.
+    position: u32,
+}
+
+const HEAP: u32 = u32::MAX;
+
+impl Place {
+    pub(super) fn in_heap(position: usize) -> Place {
+        Place { shelf: HEAP, position: position as u32 }
+    }
+
+    pub(super) fn in_slot(slot: usize, position: usize) -> Place {
+        Place { shelf: slot as u32, position: position as u32 }
+    }
+
+    /// The slot of the wheel; `None`: it is in the heap.
+    pub(super) fn slot(self) -> Option<usize> {
+        (self.shelf != HEAP).then_some(self.shelf as usize)
+    }
+
+    pub(super) fn position(self) -> usize {
+        self.position as usize
+    }
+}

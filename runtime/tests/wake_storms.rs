@@ -1,0 +1,154 @@
+//! Goal: any number of wake-ups is taken without an error, and few of them cost a switch (FAULTS E12, E13).
+//! Method: a waker is called a million times while its thread is busy; context switches are counted per event.
+
+mod support;
+
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier};
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+
+use smolkit_runtime::{Runtime, Timer, block_on};
+use support::within;
+
+const STORM: usize = 1 << 20;
+
+/// Waits in `poll` until another thread has called the waker often enough; then once more for a wake-up of its own.
+async fn stormed() {
+    let mut is_over = false;
+    poll_fn(|cx| {
+        if is_over {
+            return Poll::Ready(());
+        }
+        is_over = true;
+        let waker = cx.waker().clone();
+        let (sender, receiver) = channel();
+        thread::spawn(move || {
+            for _ in 0..STORM {
+                waker.wake_by_ref();
+            }
+            sender.send(()).unwrap();
+        });
+        receiver.recv().unwrap();
+        Poll::Pending
+    })
+    .await;
+    // The reactor still works.
+    Timer::after(Duration::from_micros(100)).await;
+}
+
+/// E12: nobody reads what the wake-ups write meanwhile.
+#[test]
+fn while_the_thread_is_busy() {
+    within(Duration::from_secs(60), || {
+        block_on(stormed());
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        block_on(runtime.spawn(stormed()));
+        // While the worker is busy, others give it work.
+        let barrier = Arc::new(Barrier::new(2));
+        let busy = {
+            let barrier = barrier.clone();
+            runtime.spawn(async move {
+                barrier.wait();
+                barrier.wait();
+            })
+        };
+        barrier.wait();
+        let last = (0..STORM / 16).map(|_| runtime.spawn(async {})).last();
+        barrier.wait();
+        block_on(async {
+            busy.await;
+            last.unwrap().await;
+        });
+    });
+}
+
+/// E12: the same for a thread that sleeps in the reactor and is called by several.
+#[test]
+fn while_the_thread_sleeps() {
+    within(Duration::from_secs(120), || {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut callers = Vec::new();
+        let mut polls = 0;
+        block_on(poll_fn(|cx| {
+            polls += 1;
+            if callers.is_empty() {
+                for _ in 0..4 {
+                    let (waker, stop) = (cx.waker().clone(), stop.clone());
+                    callers.push(thread::spawn(move || {
+                        for _ in 0..STORM / 4 {
+                            waker.wake_by_ref();
+                        }
+                        stop.store(true, Ordering::SeqCst);
+                        waker.wake();
+                    }));
+                }
+            }
+            if stop.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+        }));
+        assert!(polls > 1);
+        for caller in callers {
+            caller.join().unwrap();
+        }
+    });
+}
+
+/// E13: one event, and one of eight idle workers gets up for it.
+#[cfg(target_os = "linux")]
+#[test]
+fn one_event_wakes_one_worker() {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixStream;
+
+    use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    use smolkit_runtime::Async;
+    use support::rounds;
+
+    /// Voluntary context switches of all threads with this name.
+    fn switches(name: &str) -> usize {
+        let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+        let threads =
+            tasks.map(|task| std::fs::read_to_string(task.path().join("status")).unwrap());
+        let ours = threads.filter(|status| status.starts_with(&format!("Name:\t{name}")));
+        ours.map(|status| {
+            let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"));
+            line.unwrap().rsplit('\t').next().unwrap().parse::<usize>().unwrap()
+        })
+        .sum()
+    }
+
+    within(Duration::from_secs(120), || {
+        let runtime =
+            Runtime::builder().workers(8).thread_name("herd".to_string()).build().unwrap();
+        let (one, mut other) = UnixStream::pair().unwrap();
+        let echo = runtime.spawn(async move {
+            let mut one = Async::new(one).unwrap();
+            let mut byte = [0];
+            while one.read(&mut byte).await.unwrap() == 1 {
+                one.write_all(&byte).await.unwrap();
+            }
+        });
+        let mut byte = [0];
+        let mut events = |count| {
+            for _ in 0..count {
+                other.write_all(b"x").unwrap();
+                other.read_exact(&mut byte).unwrap();
+            }
+        };
+        events(100);
+        // The warden's looks go by the clock: on a machine that is busy with other things there are more of them. The least of three counts.
+        let count = rounds(1_000, 10_000);
+        let least = (0..3).map(|_| {
+            let before = switches("herd");
+            events(count);
+            switches("herd") - before
+        });
+        let least = least.min().unwrap();
+        assert!(least <= 3 * count, "{least} switches for {count} events");
+        drop(other);
+        block_on(echo);
+    });
+}
