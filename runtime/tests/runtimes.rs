@@ -6,8 +6,8 @@ mod support;
 use std::collections::HashSet;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -101,25 +101,26 @@ fn metrics() {
                 task.await;
             }
         });
-        wait_until("polls are published", || metrics.polls() >= 2_000);
+        wait_until("polls are published", || metrics.polls() >= 1_000);
         wait_until("both have parked", || metrics.parks() >= 2);
         assert_eq!((metrics.injector_depth(), metrics.local_queue_depth()), (0, 0));
         // Tasks that wait behind one that does not end can be seen.
-        let (release, gate) = std::sync::mpsc::channel::<()>();
-        let gate = Arc::new(Mutex::new(gate));
+        let (release, stuck) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         for _ in 0..2 {
-            let gate = gate.clone();
+            let (release, stuck) = (release.clone(), stuck.clone());
             runtime
                 .spawn(async move {
-                    let _ = gate.lock().unwrap().recv();
+                    stuck.fetch_add(1, Ordering::SeqCst);
+                    wait_until("the release", || release.load(Ordering::SeqCst) > 0);
                 })
                 .detach();
         }
+        wait_until("both workers are stuck", || stuck.load(Ordering::SeqCst) == 2);
         let waiting: Vec<_> = (0..10).map(|_| runtime.spawn(async {})).collect();
         wait_until("ten tasks wait", || {
             metrics.injector_depth() + metrics.local_queue_depth() >= 10
         });
-        drop(release);
+        release.store(1, Ordering::SeqCst);
         block_on(async {
             for task in waiting {
                 task.await;

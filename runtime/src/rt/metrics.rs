@@ -78,7 +78,7 @@ impl Metrics {
         self.sum(|counters| &counters.stalls)
     }
 
-    /// How many tasks wait in the queue that all workers share.
+    /// How many tasks wait in the queue that all workers share. A batch that one worker moved there at once counts as one.
     pub fn injector_depth(&self) -> usize {
         self.0.0.shared.state.queued().0
     }
