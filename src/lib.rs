@@ -26,7 +26,7 @@
 //!
 //! - [`block_on`], [`spawn`], [`Task`], [`Runtime`], [`Executor`], [`LocalExecutor`]: run futures.
 //! - [`Async`], [`Timer`], [`unblock`]: wait for descriptors, for time, for work that blocks.
-//! - [`net`]: TCP. [`signal`]: being asked to stop.
+//! - [`net`]: TCP, UDP and Unix sockets. [`signal`]: being asked to stop.
 //! - [`future`], [`io`], [`stream`], [`prelude`]: futures-lite.
 //!
 //! # Features
