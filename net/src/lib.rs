@@ -19,7 +19,9 @@
 //! ```
 //!
 //! - [`TcpListener`], [`TcpStream`], [`UdpSocket`], [`unix`]: names and signatures of async-net 2, and more.
+//! - [`TcpConnector`], [`TcpSocket`]: deadlines and options before the connection is there. [`TcpListener::bind_many`]: a listener for each worker.
 //! - [`AsyncToSocketAddrs`], [`resolve`]: host names, through the system's resolver on a thread that may block.
+//! - [`copy`], [`copy_bidirectional`]: from one socket to another inside the kernel.
 //! - [`split`]: the two directions of a stream as values of their own.
 //!
 //! # Features
@@ -37,6 +39,7 @@ mod addr;
 #[cfg(feature = "smol-compat")]
 mod compat;
 mod conversions;
+mod copy;
 #[cfg(feature = "hyper")]
 mod hyper_io;
 mod sockets;
@@ -50,8 +53,9 @@ mod udp;
 pub mod unix;
 
 pub use self::addr::{AsyncToSocketAddrs, resolve};
+pub use self::copy::{copy, copy_bidirectional};
 pub use self::stream::StreamSocket;
-pub use self::tcp::{Incoming, TcpListener, TcpStream};
+pub use self::tcp::{ConnectError, Incoming, TcpConnector, TcpListener, TcpSocket, TcpStream};
 pub use self::udp::UdpSocket;
 
 #[doc(no_inline)]

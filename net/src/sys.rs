@@ -78,3 +78,13 @@ pub(crate) fn peer_credentials(fd: BorrowedFd<'_>) -> io::Result<(u32, u32, Opti
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
+
+/// Whether a write to a closed peer raises no signal.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn ignores_sigpipe() -> bool {
+    // SAFETY: all zeroes are a valid `sigaction`; it is overwritten.
+    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    // SAFETY: nothing is set, and the present action is written to a variable of the right type.
+    let result = unsafe { libc::sigaction(libc::SIGPIPE, std::ptr::null(), &mut action) };
+    result == 0 && action.sa_sigaction != libc::SIG_DFL
+}

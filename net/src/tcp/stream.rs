@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use rustix::net::{RecvFlags, recv};
 use smolkit_runtime::Async;
 
+use super::TcpConnector;
 use crate::addr::AsyncToSocketAddrs;
 use crate::conversions::conversions;
 use crate::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
@@ -48,26 +49,14 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    /// Connects to the first of the addresses that answers.
+    /// Connects to the first of the addresses that answers, with the defaults of a [`TcpConnector`].
     ///
     /// # Errors
     ///
-    /// `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`, `HostUnreachable` and the others of `connect(2)`; those of the look-up of a name. The
-    /// message names the address that failed last.
+    /// `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`, `HostUnreachable` and the others of `connect(2)`; those of the look-up of a name;
+    /// `InvalidInput` if there is no address. The message names the addresses that were tried, and how each failed.
     pub async fn connect<A: AsyncToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
-        let mut last = None;
-        for addr in addr.to_addrs().await? {
-            match Async::<std::net::TcpStream>::connect(addr).await {
-                Ok(stream) => return Ok(TcpStream::from(stream)),
-                Err(error) => {
-                    let message = format!("cannot connect to {addr}: {error}");
-                    last = Some(io::Error::new(error.kind(), message));
-                }
-            }
-        }
-        Err(last.unwrap_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidInput, "cannot connect: the name has no address")
-        }))
+        TcpConnector::new().connect(addr).await
     }
 
     /// A connection that comes non-blocking from `accept`; its reactor is that of the thread that first waits for it.
