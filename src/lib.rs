@@ -29,7 +29,7 @@
 //! - [`time`]: sleeping, timeouts and intervals.
 //! - [`channel`], [`lock`], [`sync`]: tasks wait for one another.
 //! - [`fs`]: files and directories. [`process`]: subprocesses.
-//! - [`net`]: TCP. [`signal`]: being asked to stop.
+//! - [`net`]: TCP, UDP and Unix sockets. [`signal`]: being asked to stop.
 //! - [`future`], [`io`], [`stream`], [`prelude`], [`pin!`], [`ready!`]: futures-lite.
 //! - [`task`]: tasks by hand, for executors of one's own. ([`Builder`] builds a [`Runtime`]; async-task's is [`task::Builder`].)
 //!

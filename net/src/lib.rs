@@ -1,4 +1,4 @@
-//! Networking for smolkit: TCP, on the smolkit reactor and on any executor.
+//! Networking for smolkit: TCP, UDP and Unix sockets, on the smolkit reactor and on any executor.
 //!
 //! ```
 //! use futures_lite::{AsyncReadExt, AsyncWriteExt};
@@ -18,17 +18,47 @@
 //! # std::io::Result::Ok(())
 //! ```
 //!
-//! - [`TcpListener`], [`TcpStream`]: names and signatures of async-net.
+//! - [`TcpListener`], [`TcpStream`], [`UdpSocket`], [`unix`]: names and signatures of async-net 2, and more.
+//! - [`TcpConnector`], [`TcpSocket`]: deadlines and options before the connection is there. [`TcpListener::bind_many`]: a listener for each worker.
 //! - [`AsyncToSocketAddrs`], [`resolve`]: host names, through the system's resolver on a thread that may block.
+//! - [`copy`], [`copy_bidirectional`]: from one socket to another inside the kernel.
+//! - [`split`]: the two directions of a stream as values of their own.
 //!
-//! With the feature `hyper`, [`TcpStream`] implements hyper's I/O traits, without a copy and without zeroing.
+//! # Features
+//!
+//! | feature | adds | costs |
+//! |---|---|---|
+//! | `hyper` | hyper's I/O traits on the stream sockets and their halves, without a copy and without zeroing | hyper's traits |
+//! | `tokio` | Tokio's I/O traits, likewise | Tokio's traits, no runtime |
+//! | `smol-compat` | conversions from and to the types of async-net | async-net and async-io |
 
 #![deny(unsafe_code)]
 
+mod accept;
 mod addr;
+#[cfg(feature = "smol-compat")]
+mod compat;
+mod conversions;
+mod copy;
 #[cfg(feature = "hyper")]
 mod hyper_io;
+mod sockets;
+pub mod split;
+mod stream;
+mod sys;
 mod tcp;
+#[cfg(feature = "tokio")]
+mod tokio_io;
+mod udp;
+pub mod unix;
 
 pub use self::addr::{AsyncToSocketAddrs, resolve};
-pub use self::tcp::{Incoming, TcpListener, TcpStream};
+pub use self::copy::{copy, copy_bidirectional};
+pub use self::stream::StreamSocket;
+pub use self::tcp::{ConnectError, Incoming, TcpConnector, TcpListener, TcpSocket, TcpStream};
+pub use self::udp::UdpSocket;
+
+#[doc(no_inline)]
+pub use std::net::{
+    AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6,
+};

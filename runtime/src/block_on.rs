@@ -47,6 +47,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut wakers = Vec::new();
     let mut self_wakes = 0;
     loop {
+        context::refill_budget();
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
             return output;
         }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,6 +12,8 @@ use smolkit_runtime::Async;
 
 use super::TcpStream;
 use crate::addr::AsyncToSocketAddrs;
+use crate::conversions::conversions;
+use crate::sockets::BACKLOG;
 
 /// A TCP socket that accepts connections.
 ///
@@ -116,10 +117,6 @@ impl TcpListener {
     }
 }
 
-/// So many connections may wait to be accepted, or as many as the system allows (`net.core.somaxconn`); std's 128 overflow when many
-/// clients come at once.
-const BACKLOG: i32 = 4096;
-
 fn listen(addr: SocketAddr) -> io::Result<Async<std::net::TcpListener>> {
     let listener = std::net::TcpListener::bind(addr)?;
     // On a socket that listens already this changes the length of the queue (`listen(2)`).
@@ -127,39 +124,13 @@ fn listen(addr: SocketAddr) -> io::Result<Async<std::net::TcpListener>> {
     Async::new(listener)
 }
 
-/// One `accept4`: the socket comes non-blocking, and no child inherits it.
-#[cfg(any(
-    target_os = "linux",
-    target_os = "android",
-    target_os = "freebsd",
-    target_os = "netbsd",
-    target_os = "openbsd",
-    target_os = "dragonfly"
-))]
 fn accept(listener: &std::net::TcpListener) -> io::Result<(std::net::TcpStream, SocketAddr)> {
-    use rustix::net::{SocketFlags, acceptfrom_with};
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let (socket, addr) = acceptfrom_with(listener, flags)?;
-    let addr = addr.and_then(|addr| SocketAddr::try_from(addr).ok());
+    let (socket, addr) = crate::accept::accept(listener)?;
     let stream = std::net::TcpStream::from(socket);
-    let addr = match addr {
+    let addr = match addr.and_then(|addr| SocketAddr::try_from(addr).ok()) {
         Some(addr) => addr,
         None => stream.peer_addr()?,
     };
-    Ok((stream, addr))
-}
-
-#[cfg(not(any(
-    target_os = "linux",
-    target_os = "android",
-    target_os = "freebsd",
-    target_os = "netbsd",
-    target_os = "openbsd",
-    target_os = "dragonfly"
-)))]
-fn accept(listener: &std::net::TcpListener) -> io::Result<(std::net::TcpStream, SocketAddr)> {
-    let (stream, addr) = listener.accept()?;
-    stream.set_nonblocking(true)?;
     Ok((stream, addr))
 }
 
@@ -182,42 +153,4 @@ impl fmt::Debug for Incoming<'_> {
     }
 }
 
-impl From<Async<std::net::TcpListener>> for TcpListener {
-    fn from(listener: Async<std::net::TcpListener>) -> TcpListener {
-        TcpListener { inner: Arc::new(listener) }
-    }
-}
-
-impl From<TcpListener> for Arc<Async<std::net::TcpListener>> {
-    fn from(listener: TcpListener) -> Self {
-        listener.inner
-    }
-}
-
-impl TryFrom<std::net::TcpListener> for TcpListener {
-    type Error = io::Error;
-
-    fn try_from(listener: std::net::TcpListener) -> io::Result<TcpListener> {
-        Ok(TcpListener::from(Async::new(listener)?))
-    }
-}
-
-impl TryFrom<OwnedFd> for TcpListener {
-    type Error = io::Error;
-
-    fn try_from(fd: OwnedFd) -> io::Result<TcpListener> {
-        TcpListener::try_from(std::net::TcpListener::from(fd))
-    }
-}
-
-impl AsFd for TcpListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.inner.as_fd()
-    }
-}
-
-impl AsRawFd for TcpListener {
-    fn as_raw_fd(&self) -> RawFd {
-        self.inner.as_raw_fd()
-    }
-}
+conversions!(TcpListener, std::net::TcpListener);

@@ -1,16 +1,21 @@
 //! A TCP connection.
 
-use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::io::{self, IoSliceMut, Read};
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::pin::Pin;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_io::{AsyncRead, AsyncWrite};
+use rustix::net::{RecvFlags, recv};
 use smolkit_runtime::Async;
 
+use super::TcpConnector;
 use crate::addr::AsyncToSocketAddrs;
+use crate::conversions::conversions;
+use crate::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
+use crate::stream::socket::Socket;
+use crate::stream::{StreamSocket, impl_read, impl_write, wanted};
 
 /// A TCP connection.
 ///
@@ -44,26 +49,14 @@ pub struct TcpStream {
 }
 
 impl TcpStream {
-    /// Connects to the first of the addresses that answers.
+    /// Connects to the first of the addresses that answers, with the defaults of a [`TcpConnector`].
     ///
     /// # Errors
     ///
-    /// `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`, `HostUnreachable` and the others of `connect(2)`; those of the look-up of a name. The
-    /// message names the address that failed last.
+    /// `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`, `HostUnreachable` and the others of `connect(2)`; those of the look-up of a name;
+    /// `InvalidInput` if there is no address. The message names the addresses that were tried, and how each failed.
     pub async fn connect<A: AsyncToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
-        let mut last = None;
-        for addr in addr.to_addrs().await? {
-            match Async::<std::net::TcpStream>::connect(addr).await {
-                Ok(stream) => return Ok(TcpStream::from(stream)),
-                Err(error) => {
-                    let message = format!("cannot connect to {addr}: {error}");
-                    last = Some(io::Error::new(error.kind(), message));
-                }
-            }
-        }
-        Err(last.unwrap_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidInput, "cannot connect: the name has no address")
-        }))
+        TcpConnector::new().connect(addr).await
     }
 
     /// A connection that comes non-blocking from `accept`; its reactor is that of the thread that first waits for it.
@@ -143,29 +136,54 @@ impl TcpStream {
         self.inner.get_ref().set_ttl(ttl)
     }
 
-    #[cfg(feature = "hyper")]
-    pub(crate) fn io(&self) -> &Async<std::net::TcpStream> {
-        &self.inner
+    /// Two halves that borrow the stream, to read and to write at the same time within one task.
+    pub fn split(&mut self) -> (ReadHalf<'_, TcpStream>, WriteHalf<'_, TcpStream>) {
+        (ReadHalf(self), WriteHalf(self))
+    }
+
+    /// Two halves that own the stream together, one for each of two tasks.
+    ///
+    /// Unlike two clones they tell the other end when the writing half is dropped.
+    pub fn into_split(self) -> (OwnedReadHalf<TcpStream>, OwnedWriteHalf<TcpStream>) {
+        crate::split::owned(self)
     }
 }
 
-/// How many bytes a vectored call would move if it could. The system takes so many buffers at a time (POSIX allows it 16, Linux takes 1,024);
-/// beyond that a short count says nothing, and 0 makes it so.
-fn wanted(lens: impl ExactSizeIterator<Item = usize>) -> usize {
-    if lens.len() <= 16 { lens.sum() } else { 0 }
-}
+impl UnwindSafe for TcpStream {}
+impl RefUnwindSafe for TcpStream {}
 
-impl AsyncRead for TcpStream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+impl Socket for TcpStream {
+    type Io = std::net::TcpStream;
+
+    fn io(&self) -> &Async<std::net::TcpStream> {
+        &self.inner
+    }
+
+    fn is_same(&self, other: &TcpStream) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
+    fn shut(&self, how: Shutdown) -> io::Result<()> {
+        self.inner.get_ref().shutdown(how)
+    }
+
+    fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         self.inner.poll_read_stream(cx, buf.len(), |mut io| io.read(buf))
     }
 
-    fn poll_read_vectored(
-        self: Pin<&mut Self>,
+    fn poll_recv_uninit(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut [MaybeUninit<u8>],
+    ) -> Poll<io::Result<usize>> {
+        self.inner.poll_read_stream(cx, buf.len(), |io| {
+            let ((filled, _), _) = recv(io, &mut *buf, RecvFlags::empty())?;
+            Ok(filled.len())
+        })
+    }
+
+    fn poll_recv_vectored(
+        &self,
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
@@ -174,70 +192,9 @@ impl AsyncRead for TcpStream {
     }
 }
 
-impl AsyncWrite for TcpStream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.inner.poll_write_stream(cx, buf.len(), |mut io| io.write(buf))
-    }
+impl StreamSocket for TcpStream {}
 
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let wanted = wanted(bufs.iter().map(|buf| buf.len()));
-        self.inner.poll_write_stream(cx, wanted, |mut io| io.write_vectored(bufs))
-    }
+impl_read!([] TcpStream, |this| this);
+impl_write!([] TcpStream, |this| this);
 
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    /// Ends the sending direction; the other end reads what is left and then the end.
-    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(self.shutdown(Shutdown::Write))
-    }
-}
-
-impl From<Async<std::net::TcpStream>> for TcpStream {
-    fn from(stream: Async<std::net::TcpStream>) -> TcpStream {
-        TcpStream { inner: Arc::new(stream) }
-    }
-}
-
-impl From<TcpStream> for Arc<Async<std::net::TcpStream>> {
-    fn from(stream: TcpStream) -> Self {
-        stream.inner
-    }
-}
-
-impl TryFrom<std::net::TcpStream> for TcpStream {
-    type Error = io::Error;
-
-    fn try_from(stream: std::net::TcpStream) -> io::Result<TcpStream> {
-        Ok(TcpStream::from(Async::new(stream)?))
-    }
-}
-
-impl TryFrom<OwnedFd> for TcpStream {
-    type Error = io::Error;
-
-    fn try_from(fd: OwnedFd) -> io::Result<TcpStream> {
-        TcpStream::try_from(std::net::TcpStream::from(fd))
-    }
-}
-
-impl AsFd for TcpStream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.inner.as_fd()
-    }
-}
-
-impl AsRawFd for TcpStream {
-    fn as_raw_fd(&self) -> RawFd {
-        self.inner.as_raw_fd()
-    }
-}
+conversions!(TcpStream, std::net::TcpStream);

@@ -1,0 +1,39 @@
+//! From and to async-net's types, so that both can live in one program.
+//!
+//! The descriptor is duplicated and registered with the other reactor. Clones that stay behind are the same connection still.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use crate::unix::{UnixListener, UnixStream};
+use crate::{TcpListener, TcpStream, UdpSocket};
+
+macro_rules! both_ways {
+    ($($ours:ident, $theirs:ty, $std:ty;)*) => {
+        $(
+            impl TryFrom<$theirs> for $ours {
+                type Error = io::Error;
+
+                fn try_from(socket: $theirs) -> io::Result<$ours> {
+                    $ours::try_from(<$std>::from(socket.as_fd().try_clone_to_owned()?))
+                }
+            }
+
+            impl TryFrom<$ours> for $theirs {
+                type Error = io::Error;
+
+                fn try_from(socket: $ours) -> io::Result<$theirs> {
+                    <$theirs>::try_from(<$std>::try_from(socket)?)
+                }
+            }
+        )*
+    };
+}
+
+both_ways! {
+    TcpListener, async_net::TcpListener, std::net::TcpListener;
+    TcpStream, async_net::TcpStream, std::net::TcpStream;
+    UdpSocket, async_net::UdpSocket, std::net::UdpSocket;
+    UnixListener, async_net::unix::UnixListener, std::os::unix::net::UnixListener;
+    UnixStream, async_net::unix::UnixStream, std::os::unix::net::UnixStream;
+}

@@ -1,0 +1,90 @@
+//! System calls that neither std, rustix nor socket2 offers.
+
+#![allow(unsafe_code)]
+
+use std::io::{self, IoSliceMut};
+use std::mem::{self, MaybeUninit};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// `recvmsg` without room for control messages. The flag: some came with the last of these bytes and are gone.
+pub(crate) fn recvmsg_uninit(
+    fd: BorrowedFd<'_>,
+    buf: &mut [MaybeUninit<u8>],
+) -> io::Result<(usize, bool)> {
+    let mut iov = libc::iovec { iov_base: buf.as_mut_ptr().cast(), iov_len: buf.len() };
+    // SAFETY: the one element describes `buf`, which is writable and borrowed for the call.
+    unsafe { recvmsg(fd, &mut iov, 1) }
+}
+
+/// The same into several buffers, of which there must not be more than `IOV_MAX`.
+pub(crate) fn recvmsg_vectored(
+    fd: BorrowedFd<'_>,
+    bufs: &mut [IoSliceMut<'_>],
+) -> io::Result<(usize, bool)> {
+    // SAFETY: `IoSliceMut` is guaranteed to have the layout of an iovec, and each borrows writable memory.
+    unsafe { recvmsg(fd, bufs.as_mut_ptr().cast(), bufs.len()) }
+}
+
+/// # Safety
+///
+/// `iov` points to `count` elements that describe writable memory.
+unsafe fn recvmsg(
+    fd: BorrowedFd<'_>,
+    iov: *mut libc::iovec,
+    count: usize,
+) -> io::Result<(usize, bool)> {
+    // SAFETY: all zeroes are a `msghdr` without address, buffers and control messages.
+    let mut header: libc::msghdr = unsafe { mem::zeroed() };
+    header.msg_iov = iov;
+    header.msg_iovlen = count as _;
+    // SAFETY: the header is valid, and what it points to is the caller's promise.
+    let count = unsafe { libc::recvmsg(fd.as_raw_fd(), &mut header, 0) };
+    let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+    Ok((count, header.msg_flags & libc::MSG_CTRUNC != 0))
+}
+
+/// Effective user and group of the process at the other end, and the process.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn peer_credentials(fd: BorrowedFd<'_>) -> io::Result<(u32, u32, Option<i32>)> {
+    let mut credentials = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut len = mem::size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` bytes of a struct of plain numbers.
+    let result = unsafe {
+        libc::getsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut credentials).cast(),
+            &mut len,
+        )
+    };
+    check(result)?;
+    // An unconnected socket: nobody is there.
+    if credentials.uid == u32::MAX {
+        return Err(io::Error::from_raw_os_error(libc::ENOTCONN));
+    }
+    let pid = (credentials.pid != 0).then_some(credentials.pid);
+    Ok((credentials.uid, credentials.gid, pid))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn peer_credentials(fd: BorrowedFd<'_>) -> io::Result<(u32, u32, Option<i32>)> {
+    let (mut uid, mut gid) = (0, 0);
+    // SAFETY: both point to variables of the right types.
+    check(unsafe { libc::getpeereid(fd.as_raw_fd(), &mut uid, &mut gid) })?;
+    Ok((uid, gid, None))
+}
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// Whether a write to a closed peer raises no signal.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn ignores_sigpipe() -> bool {
+    // SAFETY: all zeroes are a valid `sigaction`; it is overwritten.
+    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    // SAFETY: nothing is set, and the present action is written to a variable of the right type.
+    let result = unsafe { libc::sigaction(libc::SIGPIPE, std::ptr::null(), &mut action) };
+    result == 0 && action.sa_sigaction != libc::SIG_DFL
+}

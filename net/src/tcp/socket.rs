@@ -1,0 +1,221 @@
+//! A TCP socket that is neither connected nor listening yet.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use smolkit_runtime::Async;
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+
+use super::{TcpListener, TcpStream};
+use crate::sockets::{BACKLOG, new_socket};
+
+/// A TCP socket before it connects or listens, to set its options.
+///
+/// # Examples
+///
+/// ```
+/// use smolkit_net::TcpSocket;
+/// # use smolkit_runtime as smolkit;
+///
+/// smolkit::block_on(async {
+///     let socket = TcpSocket::new_v4()?;
+///     socket.set_reuse_addr(true)?;
+///     socket.bind(([127, 0, 0, 1], 0).into())?;
+///     let listener = socket.listen(1_024)?;
+///     let socket = TcpSocket::new_v4()?;
+///     socket.set_nodelay(true)?;
+///     let stream = socket.connect(listener.local_addr()?).await?;
+///     assert!(stream.nodelay()?);
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Debug)]
+pub struct TcpSocket {
+    inner: Socket,
+}
+
+impl TcpSocket {
+    /// For IPv4.
+    ///
+    /// # Errors
+    ///
+    /// Those of `socket(2)`.
+    pub fn new_v4() -> io::Result<TcpSocket> {
+        TcpSocket::new(Domain::IPV4)
+    }
+
+    /// For IPv6.
+    ///
+    /// # Errors
+    ///
+    /// Those of `socket(2)`.
+    pub fn new_v6() -> io::Result<TcpSocket> {
+        TcpSocket::new(Domain::IPV6)
+    }
+
+    pub(super) fn new_for(addr: SocketAddr) -> io::Result<TcpSocket> {
+        TcpSocket::new(Domain::for_address(addr))
+    }
+
+    fn new(domain: Domain) -> io::Result<TcpSocket> {
+        Ok(TcpSocket { inner: new_socket(domain, Type::STREAM, Some(Protocol::TCP))? })
+    }
+
+    /// Gives it an address; port 0 lets the system choose.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse`, `AddrNotAvailable`, `PermissionDenied` (ports below 1,024) and the others of `bind(2)`.
+    pub fn bind(&self, addr: SocketAddr) -> io::Result<()> {
+        self.inner.bind(&addr.into())
+    }
+
+    /// Listens. So many connections, or as many as the system allows (`net.core.somaxconn`), may wait to be accepted.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse` and the others of `listen(2)`.
+    pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
+        self.inner.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        Ok(TcpListener::from(Async::new_nonblocking(OwnedFd::from(self.inner).into())?))
+    }
+
+    /// [`listen`](TcpSocket::listen) with the queue that [`TcpListener::bind`] has: 4,096.
+    ///
+    /// # Errors
+    ///
+    /// As [`listen`](TcpSocket::listen).
+    pub fn listen_default(self) -> io::Result<TcpListener> {
+        self.listen(BACKLOG as u32)
+    }
+
+    /// Connects.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends the attempt.
+    ///
+    /// # Errors
+    ///
+    /// `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`, `HostUnreachable` and the others of `connect(2)`.
+    pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
+        let result = rustix::net::connect(&self.inner, &addr);
+        let stream = Async::new_unregistered(std::net::TcpStream::from(OwnedFd::from(self.inner)));
+        match result {
+            Ok(()) => return Ok(TcpStream::from(stream)),
+            // A signal does not stop the attempt.
+            Err(Errno::INPROGRESS | Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        stream.writable().await?;
+        match stream.get_ref().take_error()? {
+            None => Ok(TcpStream::from(stream)),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// The address it is bound to.
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockname(2)`.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        let not_ip = || io::Error::new(io::ErrorKind::InvalidData, "not an IP address");
+        self.inner.local_addr()?.as_socket().ok_or_else(not_ip)
+    }
+
+    /// After how long without traffic the other end is asked whether it lives, in what intervals, and after how many questions without an
+    /// answer the connection is lost. Sets `SO_KEEPALIVE` too.
+    ///
+    /// # Errors
+    ///
+    /// Those of `setsockopt(2)`.
+    pub fn set_keepalive(
+        &self,
+        idle: Duration,
+        interval: Duration,
+        retries: u32,
+    ) -> io::Result<()> {
+        let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval);
+        self.inner.set_tcp_keepalive(&keepalive.with_retries(retries))
+    }
+
+    /// Binds it to a network interface (`SO_BINDTODEVICE`); `None` unbinds.
+    ///
+    /// # Errors
+    ///
+    /// `PermissionDenied`, ENODEV and the others of `setsockopt(2)`.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn bind_device(&self, interface: Option<&str>) -> io::Result<()> {
+        self.inner.bind_device(interface.map(str::as_bytes))
+    }
+}
+
+/// Getters and setters of socket2, under the names that suit both.
+macro_rules! options {
+    ($($(#[$doc:meta])* $get:ident($their_get:ident), $set:ident($their_set:ident): $type:ty;)*) => {
+        impl TcpSocket {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                ///
+                /// Those of `getsockopt(2)`.
+                pub fn $get(&self) -> io::Result<$type> {
+                    self.inner.$their_get()
+                }
+
+                #[doc = concat!("Sets what [`", stringify!($get), "`](TcpSocket::", stringify!($get), ") returns.")]
+                ///
+                /// # Errors
+                ///
+                /// Those of `setsockopt(2)`.
+                pub fn $set(&self, value: $type) -> io::Result<()> {
+                    self.inner.$their_set(value)
+                }
+            )*
+        }
+    };
+}
+
+options! {
+    /// Whether it may bind to an address with connections in TIME_WAIT (`SO_REUSEADDR`).
+    reuse_addr(reuse_address), set_reuse_addr(set_reuse_address): bool;
+    /// Whether other sockets with this option may share its address (`SO_REUSEPORT`).
+    reuse_port(reuse_port), set_reuse_port(set_reuse_port): bool;
+    /// Whether small writes are sent at once (`TCP_NODELAY`).
+    nodelay(tcp_nodelay), set_nodelay(set_tcp_nodelay): bool;
+    /// The size of the receive buffer in bytes (`SO_RCVBUF`). Linux doubles what is set.
+    recv_buffer_size(recv_buffer_size), set_recv_buffer_size(set_recv_buffer_size): usize;
+    /// The size of the send buffer in bytes (`SO_SNDBUF`). Linux doubles what is set.
+    send_buffer_size(send_buffer_size), set_send_buffer_size(set_send_buffer_size): usize;
+    /// What happens to unsent bytes when the socket is closed (`SO_LINGER`): zero drops them and resets the connection. Anything longer blocks the
+    /// thread that closes it.
+    linger(linger), set_linger(set_linger): Option<Duration>;
+    /// The type of service of IPv4 packets (`IP_TOS`).
+    tos_v4(tos_v4), set_tos_v4(set_tos_v4): u32;
+    /// Whether an IPv6 socket takes IPv6 alone (`IPV6_V6ONLY`).
+    only_v6(only_v6), set_only_v6(set_only_v6): bool;
+}
+
+impl From<TcpSocket> for OwnedFd {
+    fn from(socket: TcpSocket) -> OwnedFd {
+        socket.inner.into()
+    }
+}
+
+impl AsFd for TcpSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.inner.as_fd()
+    }
+}
+
+impl AsRawFd for TcpSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.inner.as_raw_fd()
+    }
+}

@@ -1,0 +1,5 @@
+//! UDP sockets.
+
+mod socket;
+
+pub use self::socket::UdpSocket;

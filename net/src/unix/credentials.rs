@@ -1,0 +1,36 @@
+//! Who is at the other end.
+
+use std::io;
+use std::os::fd::AsFd;
+
+/// The process at the other end of a Unix socket, as it was when the connection was made.
+///
+/// The kernel vouches for it; the process may have ended since, and its number may be another one's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Credentials {
+    uid: u32,
+    gid: u32,
+    pid: Option<i32>,
+}
+
+impl Credentials {
+    /// The effective user.
+    pub fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    /// The effective group.
+    pub fn gid(&self) -> u32 {
+        self.gid
+    }
+
+    /// The process; `None` where the system does not tell.
+    pub fn pid(&self) -> Option<i32> {
+        self.pid
+    }
+}
+
+pub(super) fn of(socket: impl AsFd) -> io::Result<Credentials> {
+    let (uid, gid, pid) = crate::sys::peer_credentials(socket.as_fd())?;
+    Ok(Credentials { uid, gid, pid })
+}

@@ -1,0 +1,126 @@
+//! Passing descriptors to another process (SCM_RIGHTS).
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage,
+};
+
+use crate::stream::NO_SIGNAL;
+
+/// So many descriptors fit into one message (Linux's `SCM_MAX_FD`).
+pub const FDS_MAX: usize = 253;
+
+/// What came with descriptors.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Received {
+    /// How many bytes were read.
+    pub count: usize,
+    /// The descriptors, closed when a program is executed. They are in the mode (blocking or not) that the sender has set.
+    pub fds: Vec<OwnedFd>,
+    /// Descriptors were lost: this process must not open that many.
+    pub lost_fds: bool,
+    /// The message was longer than the buffer, and its end is lost. Never with streams.
+    pub lost_bytes: bool,
+}
+
+/// Refuses what the system would refuse less clearly, or drop silently.
+pub(super) fn check(fds: &[BorrowedFd<'_>], bytes: usize, is_stream: bool) -> io::Result<()> {
+    let message = if fds.len() > FDS_MAX {
+        format!("cannot send {} descriptors in one message: {FDS_MAX} at most", fds.len())
+    } else if is_stream && bytes == 0 && !fds.is_empty() {
+        "cannot send descriptors without a byte: in a stream they travel with data".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, message))
+}
+
+pub(super) fn send(
+    socket: impl AsFd,
+    bufs: &[IoSlice<'_>],
+    fds: &[BorrowedFd<'_>],
+) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() {
+        let fits = control.push(SendAncillaryMessage::ScmRights(fds));
+        debug_assert!(fits, "`check` has counted them");
+    }
+    Ok(rustix::net::sendmsg(socket, bufs, &mut control, NO_SIGNAL)?)
+}
+
+pub(super) fn recv(socket: impl AsFd, bufs: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let message = rustix::net::recvmsg(socket, bufs, &mut control, CLOEXEC)?;
+    let mut fds = Vec::new();
+    for part in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(some) = part {
+            fds.extend(some);
+        }
+    }
+    #[cfg(target_vendor = "apple")]
+    for fd in &fds {
+        rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC)?;
+    }
+    Ok(Received {
+        count: message.bytes,
+        fds,
+        lost_fds: message.flags.contains(ReturnFlags::CTRUNC),
+        lost_bytes: message.flags.contains(ReturnFlags::TRUNC),
+    })
+}
+
+#[cfg(not(target_vendor = "apple"))]
+const CLOEXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+#[cfg(target_vendor = "apple")]
+const CLOEXEC: RecvFlags = RecvFlags::empty();
+
+/// The calls for sockets that have `inner: Arc<Async<_>>`.
+macro_rules! fd_passing {
+    ($socket:ident, $is_stream:literal) => {
+        impl $socket {
+            /// Sends bytes together with open descriptors, which the receiver gets as descriptors of its own.
+            ///
+            /// Returns how many bytes were taken; the descriptors went with the first of them.
+            ///
+            /// # Limits
+            ///
+            /// [`FDS_MAX`](crate::unix::FDS_MAX) descriptors.
+            ///
+            /// # Errors
+            ///
+            /// `InvalidInput` for too many descriptors, or in a stream for descriptors without a byte; ETOOMANYREFS if too many are under
+            /// way; the others of `sendmsg(2)`.
+            pub async fn send_with_fds(
+                &self,
+                bufs: &[std::io::IoSlice<'_>],
+                fds: &[std::os::fd::BorrowedFd<'_>],
+            ) -> std::io::Result<usize> {
+                let bytes = bufs.iter().map(|buf| buf.len()).sum();
+                $crate::unix::fds::check(fds, bytes, $is_stream)?;
+                self.inner.write_with(|io| $crate::unix::fds::send(io, bufs, fds)).await
+            }
+
+            /// Waits for bytes and takes the descriptors that come with them. A plain read drops descriptors.
+            ///
+            /// # Errors
+            ///
+            /// Those of `recvmsg(2)`. Descriptors that this process has no room for are no error:
+            /// [`lost_fds`](crate::unix::Received::lost_fds) tells.
+            pub async fn recv_with_fds(
+                &self,
+                bufs: &mut [std::io::IoSliceMut<'_>],
+            ) -> std::io::Result<$crate::unix::Received> {
+                self.inner.read_with(|io| $crate::unix::fds::recv(io, bufs)).await
+            }
+        }
+    };
+}
+
+pub(super) use fd_passing;
