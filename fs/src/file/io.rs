@@ -17,6 +17,8 @@ use crate::now;
 /// The second read in a row reads so much ahead, each further one twice as much, up to the maximum.
 const AHEAD_BYTES_MIN: usize = 16 << 10;
 const AHEAD_BYTES_MAX: usize = 128 << 10;
+/// Reads as large as this one gain nothing from it: the call costs less than the copy.
+const LARGE_BYTES: usize = 32 << 10;
 
 pub(crate) struct Io {
     file: Arc<File>,
@@ -72,7 +74,7 @@ impl Io {
             ready!(self.behind.poll_flush(cx))?;
             let ahead_bytes = self.ahead_bytes;
             self.ahead_bytes = (ahead_bytes * 2).clamp(AHEAD_BYTES_MIN, AHEAD_BYTES_MAX);
-            if buffer.len() >= ahead_bytes {
+            if buffer.len() >= ahead_bytes.min(LARGE_BYTES) {
                 let length = buffer.len().min(now::BYTES_MAX);
                 if let Some(result) = now::read(&self.file, &mut buffer[..length]) {
                     return Poll::Ready(result);
