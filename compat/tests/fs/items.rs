@@ -62,7 +62,8 @@ fn items() {
         borrowing::<()>(file.set_len(1));
         borrowing::<subject::Metadata>(file.metadata());
         borrowing::<()>(file.set_permissions(permissions));
-        (file.as_fd(), file.as_raw_fd());
+        file.as_fd();
+        file.as_raw_fd();
     };
     let _ = |file: std::fs::File, fd: OwnedFd| (subject::File::from(file), subject::File::from(fd));
     let _ = |entry: subject::DirEntry| {
@@ -73,7 +74,8 @@ fn items() {
         let _: u64 = subject::unix::DirEntryExt::ino(&entry.clone());
     };
     let _ = |metadata: subject::Metadata| {
-        (subject::unix::MetadataExt::ino(&metadata), subject::unix::PermissionsExt::mode(&metadata.permissions()));
+        subject::unix::MetadataExt::ino(&metadata);
+        subject::unix::PermissionsExt::mode(&metadata.permissions());
         subject::unix::FileTypeExt::is_fifo(&metadata.file_type());
     };
 }
