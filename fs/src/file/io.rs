@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io::{Read, Result, Seek, SeekFrom};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use smolkit_runtime::{Task, unblock};
@@ -28,6 +29,8 @@ pub(crate) struct Io {
     start: usize,
     /// How much the next read reads ahead.
     ahead_bytes: usize,
+    /// The file was changed beside the position: what was read ahead may not be so any more.
+    is_stale: AtomicBool,
     /// What is under way on a thread that may block.
     job: Option<Job>,
 }
@@ -41,7 +44,20 @@ enum Job {
 impl Io {
     pub(crate) fn new(file: Arc<File>) -> Io {
         let behind = Behind::new(file.clone());
-        Io { file, behind, ahead: Vec::new(), start: 0, ahead_bytes: 0, job: None }
+        Io {
+            file,
+            behind,
+            ahead: Vec::new(),
+            start: 0,
+            ahead_bytes: 0,
+            is_stale: AtomicBool::new(false),
+            job: None,
+        }
+    }
+
+    /// To be called before and after a change beside the position.
+    pub(crate) fn outdate(&self) {
+        self.is_stale.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn poll_read(
@@ -49,6 +65,11 @@ impl Io {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<Result<usize>> {
+        if *self.is_stale.get_mut() {
+            ready!(self.poll_job(cx));
+            self.give_back()?;
+            *self.is_stale.get_mut() = false;
+        }
         loop {
             if self.unread() > 0 || buffer.is_empty() {
                 return Poll::Ready(Ok(self.hand_out(buffer)));
