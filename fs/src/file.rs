@@ -29,7 +29,7 @@ use crate::{OpenOptions, now};
 ///
 /// # Reading
 ///
-/// A file that is read in small pieces is read ahead, 128 KiB at most. What was read ahead is not handed out after a seek or a write.
+/// A file that is read in small pieces is read ahead, 128 KiB at most. What was read ahead is not handed out after a seek, a write or a change of the length through the same `File`.
 ///
 /// # Cancel safety
 ///
@@ -54,7 +54,7 @@ use crate::{OpenOptions, now};
 /// ```
 pub struct File {
     pub(crate) file: Arc<std::fs::File>,
-    io: Io,
+    pub(crate) io: Io,
 }
 
 impl File {
@@ -113,7 +113,10 @@ impl File {
     pub async fn set_len(&self, size: u64) -> Result<()> {
         self.flushed().await?;
         let file = self.file.clone();
-        unblock(move || file.set_len(size)).await
+        self.io.outdate();
+        let result = unblock(move || file.set_len(size)).await;
+        self.io.outdate();
+        result
     }
 
     /// The file's metadata. Writes that were not flushed may not be in its length.

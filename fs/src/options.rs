@@ -94,7 +94,7 @@ impl OpenOptions {
         let options = self.inner.clone();
         let is_simple = self.read && !self.more;
         async move {
-            if let Some((file, _)) = is_simple.then(|| now::open(&path)).flatten() {
+            if let Some(file) = is_simple.then(|| now::open(&path)).flatten() {
                 return Ok(File::new(file));
             }
             Ok(File::new(unblock(move || options.open(path)).await?))

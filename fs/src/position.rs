@@ -55,6 +55,9 @@ impl File {
     pub async fn write_at(&self, bytes: &[u8], offset: u64) -> Result<usize> {
         let bytes = bytes[..bytes.len().min(now::BYTES_MAX)].to_owned();
         let file = Arc::clone(&self.file);
-        unblock(move || file.write_at(&bytes, offset)).await
+        self.io.outdate();
+        let result = unblock(move || file.write_at(&bytes, offset)).await;
+        self.io.outdate();
+        result
     }
 }

@@ -68,7 +68,7 @@ pub async fn read_within<P: AsRef<Path>>(path: P, bytes_max: usize) -> io::Resul
 }
 
 async fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let (mut bytes, file) = match now::open(path) {
+    let (mut bytes, file) = match now::open_briefly(path) {
         Some((file, size)) => match read_now(&file, size, limit) {
             (bytes, true) => return Ok(bytes),
             (bytes, false) => (bytes, Ok(file)),

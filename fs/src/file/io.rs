@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io::{Read, Result, Seek, SeekFrom};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use smolkit_runtime::{Task, unblock};
@@ -17,6 +18,8 @@ use crate::now;
 /// The second read in a row reads so much ahead, each further one twice as much, up to the maximum.
 const AHEAD_BYTES_MIN: usize = 16 << 10;
 const AHEAD_BYTES_MAX: usize = 128 << 10;
+/// Reads as large as this one gain nothing from it: the call costs less than the copy.
+const LARGE_BYTES: usize = 32 << 10;
 
 pub(crate) struct Io {
     file: Arc<File>,
@@ -26,6 +29,8 @@ pub(crate) struct Io {
     start: usize,
     /// How much the next read reads ahead.
     ahead_bytes: usize,
+    /// The file was changed beside the position: what was read ahead may not be so any more.
+    is_stale: AtomicBool,
     /// What is under way on a thread that may block.
     job: Option<Job>,
 }
@@ -39,7 +44,20 @@ enum Job {
 impl Io {
     pub(crate) fn new(file: Arc<File>) -> Io {
         let behind = Behind::new(file.clone());
-        Io { file, behind, ahead: Vec::new(), start: 0, ahead_bytes: 0, job: None }
+        Io {
+            file,
+            behind,
+            ahead: Vec::new(),
+            start: 0,
+            ahead_bytes: 0,
+            is_stale: AtomicBool::new(false),
+            job: None,
+        }
+    }
+
+    /// To be called before and after a change beside the position.
+    pub(crate) fn outdate(&self) {
+        self.is_stale.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn poll_read(
@@ -47,6 +65,11 @@ impl Io {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<Result<usize>> {
+        if *self.is_stale.get_mut() {
+            ready!(self.poll_job(cx));
+            self.give_back()?;
+            *self.is_stale.get_mut() = false;
+        }
         loop {
             if self.unread() > 0 || buffer.is_empty() {
                 return Poll::Ready(Ok(self.hand_out(buffer)));
@@ -72,7 +95,7 @@ impl Io {
             ready!(self.behind.poll_flush(cx))?;
             let ahead_bytes = self.ahead_bytes;
             self.ahead_bytes = (ahead_bytes * 2).clamp(AHEAD_BYTES_MIN, AHEAD_BYTES_MAX);
-            if buffer.len() >= ahead_bytes {
+            if buffer.len() >= ahead_bytes.min(LARGE_BYTES) {
                 let length = buffer.len().min(now::BYTES_MAX);
                 if let Some(result) = now::read(&self.file, &mut buffer[..length]) {
                     return Poll::Ready(result);

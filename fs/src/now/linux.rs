@@ -12,8 +12,15 @@ use rustix::io::{Errno, ReadWriteFlags};
 /// "Where the descriptor stands", `preadv2(2)`.
 const HERE: u64 = u64::MAX;
 
-/// Opens a regular file or a directory for reading, and says how long it may be.
-pub(crate) fn open(path: &Path) -> Option<(File, u64)> {
+/// Opens a file as [`open_briefly`] does, for anybody's use.
+pub(crate) fn open(path: &Path) -> Option<File> {
+    let (file, _) = open_briefly(path)?;
+    rustix::fs::fcntl_setfl(&file, OFlags::empty()).ok()?;
+    Some(file)
+}
+
+/// Opens a regular file or a directory for reading, in non-blocking mode, which means nothing to its reads; and says how long it may be.
+pub(crate) fn open_briefly(path: &Path) -> Option<(File, u64)> {
     // First without opening it: to open a FIFO or a device, even for a moment, is seen by others.
     let probe = open_cached(path, OFlags::PATH)?;
     let stat = stat_as_known(probe.as_fd())?;
@@ -22,7 +29,6 @@ pub(crate) fn open(path: &Path) -> Option<(File, u64)> {
     }
     // Non-blocking for the open alone: somebody else's lease on the file would be waited for.
     let file = open_cached(path, OFlags::RDONLY | OFlags::NONBLOCK)?;
-    rustix::fs::fcntl_setfl(&file, OFlags::empty()).ok()?;
     Some((File::from(file), stat.size))
 }
 
