@@ -16,6 +16,7 @@ pub(crate) const TEMPLATE: Template = Template {
     dependencies: &[
         "axum",
         "clap",
+        "pin-project-lite",
         "prometheus-client",
         "serde",
         "serde_json",
