@@ -17,6 +17,7 @@ use crate::executor::runner::Runner;
 use crate::reactor::Shard;
 use crate::reactor::commons::wake_quietly;
 use crate::reactor::helper::{self, Ward};
+use crate::sys::slack;
 
 /// A busy worker looks for I/O and timers after so many polls...
 const POLLS_MAX: u32 = 128;
@@ -115,6 +116,7 @@ impl Worker {
             let _worker = EnterWorker::new(&self);
             let _runner = EnterRunner::new(&self.runner);
             let _seat = EnterSeat::new(&self.waker);
+            slack::reduce();
             settings.on_thread_start.call();
             // A task's panic goes to whoever awaits the task. What comes up to here is the panic of a foreign waker
             // or of a destructor, reported by the panic hook: the worker goes on.

@@ -24,6 +24,8 @@ mod imp;
 #[path = "portable.rs"]
 mod imp;
 
+pub(crate) mod slack;
+
 pub(crate) use imp::{Events, Poller, TELLS_END};
 
 /// How many events one `wait` fetches at most.

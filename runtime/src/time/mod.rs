@@ -28,7 +28,8 @@
 //! # Time
 //!
 //! Deadlines are kept to the nanosecond, and nothing ever ends early. How late it ends is the system's business: Linux lets a thread that sleeps oversleep by 50 µs
-//! so that it can wake several at once (`PR_SET_TIMERSLACK` in prctl(2)), and a worker in the middle of a task looks at its timers when the task gives way.
+//! so that it can wake several at once (`PR_SET_TIMERSLACK` in prctl(2); workers, and the programs that they start, have 10 µs), and a worker in the middle of a task
+//! looks at its timers when the task gives way.
 //!
 //! The clock is that of [`Instant`], which is monotonic: it does not step when somebody sets the time of day. While the machine is suspended it stands
 //! still (`CLOCK_MONOTONIC` on Linux, `CLOCK_UPTIME_RAW` on macOS), so that an hour of sleep is an hour of the machine being up.
