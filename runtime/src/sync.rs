@@ -9,7 +9,7 @@ pub(crate) use std::thread;
 use std::sync::PoisonError;
 
 /// The size of a local queue; the models' twin is small, so that it overflows and wraps.
-pub(crate) const QUEUE_CAPACITY: usize = 256;
+pub(crate) const QUEUE_CAPACITY: usize = 1024;
 
 /// Locks `mutex`, whether or not a panic has poisoned it.
 ///

@@ -16,7 +16,7 @@ use std::thread;
 use std::time::Duration;
 
 use smolkit_runtime::{Async, Executor, Runtime, Timer, block_on, spawn, unblock};
-use support::{wait_until, within};
+use support::{keep, wait_until, within};
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -131,7 +131,7 @@ fn sockets() {
 }
 
 fn executors() {
-    let executor: &'static Executor<'static> = Box::leak(Box::new(Executor::new()));
+    let executor: &'static Executor<'static> = keep(Executor::new());
     let hook = || executor.spawn(async {}).detach();
     // Nobody is to find the hook's own tasks before the event.
     let drain = || while executor.try_tick() {};
@@ -256,13 +256,13 @@ fn poll_hundred<F: Future + Unpin>(mut make: impl FnMut() -> F) -> (Vec<F>, Arc<
 fn one_of_a_hundred_panics() -> Vec<(usize, Arc<Count>)> {
     let soon = std::time::Instant::now() + Duration::from_millis(30);
     let (timers, timed) = poll_hundred(|| Timer::at(soon));
-    std::mem::forget(timers);
+    keep(timers);
     let (one, other) = Async::<UnixStream>::pair().unwrap();
-    let one: &'static Async<UnixStream> = Box::leak(Box::new(one));
+    let one: &'static Async<UnixStream> = keep(one);
     let (readers, read) = poll_hundred(|| one.readable());
-    std::mem::forget(readers);
+    keep(readers);
     other.get_ref().write_all(b"x").unwrap();
-    std::mem::forget(other);
+    keep(other);
     vec![(99, timed), (99, read)]
 }
 

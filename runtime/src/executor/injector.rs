@@ -1,10 +1,12 @@
 //! The queue that all runners of an executor share: single tasks from threads that run none, and whole bales from runners whose own
 //! queue was full.
 
+use std::ptr::{self, NonNull};
+
 use async_task::Runnable;
 use concurrent_queue::ConcurrentQueue;
 
-use super::queue::{CAPACITY, Item, LocalQueue};
+use super::queue::{CAPACITY, LocalQueue};
 
 pub(super) struct Injector(ConcurrentQueue<Load>);
 
@@ -15,7 +17,7 @@ pub(super) enum Load {
 
 /// Half a local queue, moved at once. At least one task is in it.
 pub(super) struct Bale {
-    items: Vec<Item>,
+    items: Vec<*mut ()>,
     /// The first of them that is still here.
     next: usize,
 }
@@ -68,24 +70,20 @@ impl Bale {
     ///
     /// What the queue holds must come from [`Runnable::into_raw`].
     pub(super) unsafe fn unload(queue: &LocalQueue) -> Option<Box<Bale>> {
-        let mut items = Vec::with_capacity(CAPACITY / 2);
-        queue.unload_half(&mut items);
-        (!items.is_empty()).then(|| Box::new(Bale { items, next: 0 }))
+        let mut items = vec![ptr::null_mut(); CAPACITY / 2];
+        let count = queue.unload_half(&mut items);
+        items.truncate(count);
+        (count > 0).then(|| Box::new(Bale { items, next: 0 }))
     }
 
     /// Puts as many as there is room for into a queue, whose owner the caller is. True if that is all of them.
     pub(super) fn load(&mut self, queue: &LocalQueue) -> bool {
-        while let Some(&item) = self.items.get(self.next) {
-            if queue.push(item).is_err() {
-                return false;
-            }
-            self.next += 1;
-        }
-        true
+        self.next += queue.extend(&self.items[self.next..]);
+        self.is_empty()
     }
 
     pub(super) fn pop(&mut self) -> Option<Runnable> {
-        let item = *self.items.get(self.next)?;
+        let item = NonNull::new(*self.items.get(self.next)?)?;
         self.next += 1;
         // SAFETY: `unload`'s caller promises where it comes from, and `next` has just passed it: nobody else gets it.
         Some(unsafe { Runnable::from_raw(item) })

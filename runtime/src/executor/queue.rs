@@ -114,13 +114,22 @@ impl LocalQueue {
         count
     }
 
-    /// Moves the older half of this queue, rounded up, to `into`, which must be empty.
-    pub(crate) fn unload_half(&self, into: &mut Vec<Item>) {
-        self.take_half(1, |offset, item| {
-            // Those of an attempt that failed are not ours.
-            into.truncate(offset);
-            into.extend(NonNull::new(item));
-        });
+    /// Moves the older half of this queue, rounded up, to `into`, which has room for half a queue. Returns how many.
+    pub(crate) fn unload_half(&self, into: &mut [*mut ()]) -> usize {
+        self.take_half(1, |offset, item| into[offset] = item)
+    }
+
+    /// Owner only: appends as many as there is room for, and says how many.
+    pub(crate) fn extend(&self, items: &[*mut ()]) -> usize {
+        let tail = self.tail.0.load(Ordering::Relaxed);
+        // Orderings: as in `push`.
+        let head = self.head.0.load(Ordering::Acquire);
+        let count = items.len().min(CAPACITY - (tail - head));
+        for (offset, &item) in items[..count].iter().enumerate() {
+            self.slots[(tail + offset) % CAPACITY].store(item, Ordering::Relaxed);
+        }
+        self.tail.0.store(tail + count, Ordering::Release);
+        count
     }
 
     /// Takes the older half, rounded up, if at least `least` are there, and says how many that were.

@@ -106,13 +106,14 @@ fn a_full_queue_is_unloaded_under_a_thief() {
                 while seen.note(own.pop()) {}
             })
         };
-        let mut older = Vec::new();
-        queue.unload_half(&mut older);
-        older.into_iter().for_each(|item| assert!(seen.note(Some(item))));
-        queue.push(item(5)).expect("half of it is free");
+        let mut older = [std::ptr::null_mut(); 2];
+        let count = queue.unload_half(&mut older);
+        older[..count].iter().for_each(|&item| assert!(seen.note(NonNull::new(item))));
+        let count = queue.extend(&[item(5).as_ptr(), item(6).as_ptr()]);
+        assert_eq!(count, 2, "half of it is free");
         thief.join().unwrap();
         while seen.note(queue.pop()) {}
-        seen.assert_once(1..=5);
+        seen.assert_once(1..=6);
     });
 }
 

@@ -95,19 +95,29 @@ impl Core {
     }
 
     /// Takes in a task on its own thread.
+    #[inline]
     pub(super) fn push(&self, runnable: Runnable) {
         self.queue.borrow_mut().push_back(runnable);
         self.call();
     }
 
     /// Sees to it that somebody is up who runs tasks.
+    #[inline]
     fn call(&self) {
-        if self.asleep.get() > 0 && !self.is_called.replace(true) {
+        if self.asleep.get() > 0 {
+            self.call_sleeper();
+        }
+    }
+
+    #[cold]
+    fn call_sleeper(&self) {
+        if !self.is_called.replace(true) {
             self.remote.wake_one();
         }
     }
 
     /// The next task to run.
+    #[inline]
     pub(super) fn next(&self) -> Option<Runnable> {
         let mut queue = self.queue.borrow_mut();
         let ticks = self.ticks.get().wrapping_add(1);
