@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -34,8 +34,14 @@ const SELF_WAKES_MAX: u32 = 16;
 /// ```
 /// assert_eq!(smolkit_runtime::block_on(async { 1 + 2 }), 3);
 /// ```
-pub fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
+pub fn block_on<T>(mut future: impl Future<Output = T>) -> T {
+    // Pinned where it is: `pin!` would move it, and in a debug build a large future would be on the stack twice.
+    // SAFETY: it stays there until it is dropped, at the end of this function.
+    let future = unsafe { Pin::new_unchecked(&mut future) };
+    block_on_pinned(future)
+}
+
+fn block_on_pinned<T>(mut future: Pin<&mut impl Future<Output = T>>) -> T {
     if let Some(worker) = context::worker() {
         return worker.block_on(future);
     }

@@ -25,6 +25,7 @@ pub use self::statics::{StaticExecutor, StaticLocalExecutor};
 
 use self::runner::{Runner, Sleeper};
 use self::state::{Shared, State};
+
 use crate::Task;
 use crate::context::{EnterRunner, PollInside};
 
