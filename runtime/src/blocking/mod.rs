@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use async_task::Builder;
 
+pub(crate) use self::crew::THREADS_MAX;
 use self::pool::pool;
 use crate::Task;
 
@@ -100,7 +101,7 @@ impl Default for Limits {
         let wanted = env::var(THREADS_MAX_VARIABLE).ok();
         let wanted = wanted.and_then(|value| value.trim().parse().ok());
         Limits {
-            threads_max: wanted.unwrap_or(THREADS_MAX_DEFAULT).clamp(1, crew::THREADS_MAX),
+            threads_max: wanted.unwrap_or(THREADS_MAX_DEFAULT).clamp(1, THREADS_MAX),
             keep_alive: KEEP_ALIVE_DEFAULT,
         }
     }
@@ -124,6 +125,16 @@ impl Default for Limits {
 /// ```
 pub fn set_limits(limits: Limits) {
     pool().set_limits(limits);
+}
+
+/// For a runtime's builder: what it says, and nothing else.
+pub(crate) fn set_some_limits(threads_max: Option<usize>, keep_alive: Option<Duration>) {
+    if let Some(threads_max) = threads_max {
+        pool().set_threads_max(threads_max);
+    }
+    if let Some(keep_alive) = keep_alive {
+        pool().set_keep_alive(keep_alive);
+    }
 }
 
 /// What the pool is doing.

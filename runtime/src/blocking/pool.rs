@@ -74,8 +74,16 @@ impl Pool {
     }
 
     pub(super) fn set_limits(&'static self, limits: Limits) {
-        *lock(&self.keep_alive) = limits.keep_alive;
-        self.crew.set_threads_max(limits.threads_max);
+        self.set_keep_alive(limits.keep_alive);
+        self.set_threads_max(limits.threads_max);
+    }
+
+    pub(super) fn set_keep_alive(&self, keep_alive: Duration) {
+        *lock(&self.keep_alive) = keep_alive;
+    }
+
+    pub(super) fn set_threads_max(&'static self, threads_max: usize) {
+        self.crew.set_threads_max(threads_max);
         // Threads that idle look at the new time when they are up again; jobs may have waited for a thread that is allowed now.
         if !self.queue.is_empty() {
             self.call();

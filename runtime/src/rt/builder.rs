@@ -3,12 +3,14 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, OnceLock};
+use std::time::Duration;
 use std::{fmt, io, thread};
 
 use super::metrics::Counters;
 use super::stalls::Stalls;
 use super::worker::Worker;
 use super::{Handle, Inner, Runtime};
+use crate::blocking;
 use crate::executor::state::Shared;
 use crate::reactor::Shard;
 use crate::rt::warden::Warden;
@@ -69,6 +71,8 @@ pub struct Builder {
     workers: usize,
     thread_name: String,
     thread_stack_size: usize,
+    max_blocking_threads: Option<usize>,
+    thread_keep_alive: Option<Duration>,
     settings: Settings,
 }
 
@@ -78,6 +82,8 @@ impl Builder {
             workers: parallelism(),
             thread_name: "smolkit-worker".into(),
             thread_stack_size: 2 * 1024 * 1024,
+            max_blocking_threads: None,
+            thread_keep_alive: None,
             settings: Settings {
                 has_helper_threads: true,
                 on_thread_start: Hook::default(),
@@ -108,6 +114,29 @@ impl Builder {
     /// The size of a worker's stack in bytes. By default 2 MiB.
     pub fn thread_stack_size(mut self, bytes: usize) -> Builder {
         self.thread_stack_size = bytes;
+        self
+    }
+
+    /// How many threads for blocking work there may be at once: 1 to 10,000. By default what `BLOCKING_MAX_THREADS` says, or else 500.
+    ///
+    /// There is one pool for the whole process: this sets its limit when the runtime is built, as
+    /// [`blocking::set_limits`](crate::blocking::set_limits) does at any time, and the last one who sets it decides.
+    ///
+    /// # Panics
+    ///
+    /// If `count` is out of that range.
+    pub fn max_blocking_threads(mut self, count: usize) -> Builder {
+        let range = 1..=blocking::THREADS_MAX;
+        assert!(range.contains(&count), "max_blocking_threads: {count} is not in {range:?}");
+        self.max_blocking_threads = Some(count);
+        self
+    }
+
+    /// How long a thread for blocking work waits for the next job before it ends. By default 5 s.
+    ///
+    /// For the whole process, as [`max_blocking_threads`](Builder::max_blocking_threads).
+    pub fn thread_keep_alive(mut self, time: Duration) -> Builder {
+        self.thread_keep_alive = Some(time);
         self
     }
 
@@ -160,10 +189,14 @@ impl Builder {
     /// When the system gives no more threads or file descriptors (each worker takes one thread and two descriptors). Workers
     /// that had started are stopped again.
     pub fn build(self) -> io::Result<Runtime> {
+        let (threads_max, keep_alive) = (self.max_blocking_threads, self.thread_keep_alive);
         let (runtime, refused) = self.build_some()?;
         match refused {
             Some(error) => Err(error),
-            None => Ok(runtime),
+            None => {
+                blocking::set_some_limits(threads_max, keep_alive);
+                Ok(runtime)
+            }
         }
     }
 
