@@ -101,10 +101,8 @@ where
         let polled = catch_unwind(AssertUnwindSafe(|| this.inner.poll(cx)));
         let response = match polled {
             Ok(response) => ready!(response)?,
-            Err(_panic) => {
-                Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The handler panicked.")
-                    .into_response()
-            }
+            Err(_panic) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "The handler panicked.")
+                .into_response(),
         };
         let path = this.target.as_ref().map_or("", PathAndQuery::path);
         let (method, status) = (&*this.method, response.status().as_u16());
