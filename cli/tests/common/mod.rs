@@ -4,7 +4,7 @@
 use std::{
     env,
     ffi::OsStr,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process::{self, Command, Output, Stdio},
     sync::{
@@ -78,7 +78,15 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
 /// Runs a command to its end; kills it and panics after the deadline.
 pub(crate) fn output_within(command: &mut Command, deadline: Duration) -> Output {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let child = loop {
+        match command.spawn() {
+            // A test beside this one has forked while the program was being copied: its child holds it open for a moment.
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            child => break child.unwrap_or_else(|error| panic!("{command:?}: {error}")),
+        }
+    };
     let pid = child.id();
     let (ended, end) = mpsc::channel();
     thread::spawn(move || ended.send(child.wait_with_output()));
