@@ -5,12 +5,12 @@ use std::io;
 use std::marker::PhantomData;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 
 use crate::executor::runner::Runner;
 use crate::reactor::{Shard, commons};
 use crate::rt::{Handle, Inner, Worker};
+use crate::sync::{Ordering, thread_local};
 
 /// So many operations of I/O and timers succeed in one poll of a task; then the task waits for its next turn.
 const BUDGET: u32 = 64;
@@ -92,9 +92,11 @@ pub(crate) fn poll_io() {
 
 /// A small number that tells threads apart, well enough to spread them over a few lists.
 pub(crate) fn thread_number() -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    // Not from `sync`: what a model's run shares begins with that run, and this is the process's.
+    static NEXT: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     let number = CONTEXT.try_with(|local| {
         if local.number.get() == usize::MAX {
+            // Relaxed: it has to differ from others, and no more.
             local.number.set(NEXT.fetch_add(1, Ordering::Relaxed));
         }
         local.number.get()
@@ -197,24 +199,35 @@ pub(crate) fn refill_budget() {
     let _ = CONTEXT.try_with(|local| local.budget.set(BUDGET));
 }
 
-/// To be called before each operation of I/O or timers that may succeed at once.
+/// To be called before each operation of I/O or timers that may succeed at once; `cost` is as many of those as this one takes the time of.
 ///
 /// A task that always finds something to do would never let others have their turn: after 64 operations in one poll it has to wait
-/// for its next one.
+/// for its next one. `None`: it has to. Else what [`restore_budget`] needs if the operation turns out to have to wait.
 #[inline]
-pub(crate) fn poll_budget(cx: &mut Context<'_>) -> Poll<()> {
+pub(crate) fn spend_budget(cost: u32) -> Option<Budget> {
     let budget = CONTEXT.try_with(|local| {
         let budget = local.budget.get();
-        if budget != NO_BUDGET && budget != 0 {
-            local.budget.set(budget - 1);
+        if budget != NO_BUDGET {
+            local.budget.set(budget.saturating_sub(cost));
         }
         budget
     });
-    if budget != Ok(0) {
-        return Poll::Ready(());
-    }
-    cx.waker().wake_by_ref();
-    Poll::Pending
+    (budget != Ok(0)).then(|| Budget(budget.unwrap_or(NO_BUDGET)))
+}
+
+/// What there was before an operation.
+pub(crate) struct Budget(u32);
+
+impl Budget {
+    pub(crate) const SPENT: Budget = Budget(0);
+}
+
+/// The operation has to wait: it has cost nothing.
+///
+/// Else a task that waits for more of them than it has budget for would never get to the last ones, and wake itself for ever.
+#[inline]
+pub(crate) fn restore_budget(budget: Budget) {
+    let _ = CONTEXT.try_with(|local| local.budget.set(budget.0));
 }
 
 /// The worker that this thread is.

@@ -16,7 +16,7 @@ pub use self::ready::{Readable, ReadableOwned, Writable, WritableOwned};
 pub use self::safe::IoSafe;
 
 use self::ready::Waiting;
-use crate::context;
+use crate::context::{self, Budget};
 use crate::reactor::source::{Source, Way};
 
 /// An async adapter for a type that is a file descriptor: a socket, a pipe, a timerfd...
@@ -69,7 +69,7 @@ impl<T: AsFd> Async<T> {
     /// # Errors
     ///
     /// `PermissionDenied` (EPERM) for what cannot be polled, such as regular files and directories; `AlreadyExists` for a descriptor that is
-    /// registered already; and when the system is short of descriptors or memory.
+    /// registered with the same reactor already; and when the system is short of descriptors or memory.
     pub fn new(io: T) -> io::Result<Async<T>> {
         set_nonblocking(io.as_fd())?;
         Async::new_nonblocking(io)
@@ -184,11 +184,19 @@ impl<T> Async<T> {
     }
 
     /// [`readable`](Async::readable) as a poll function: ready when an event has come since it last returned `Pending`.
+    ///
+    /// # Errors
+    ///
+    /// As [`readable`](Async::readable).
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.source.poll_level(cx, Way::Read)
     }
 
     /// [`writable`](Async::writable) as a poll function: ready when an event has come since it last returned `Pending`.
+    ///
+    /// # Errors
+    ///
+    /// As [`writable`](Async::writable).
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.source.poll_level(cx, Way::Write)
     }
@@ -198,7 +206,7 @@ impl<T> Async<T> {
     /// `op` has to be one that reads: its `WouldBlock` is remembered as "nothing to read", and the next call waits without trying. An `op` that has been
     /// interrupted by a signal is called again.
     ///
-    /// A task whose calls never have to wait lets others run once in 128 of them.
+    /// A task whose calls never have to wait lets others run after 64 of them.
     ///
     /// # Errors
     ///
@@ -234,7 +242,7 @@ impl<T> Async<T> {
         self.with(Way::Write, op).await
     }
 
-    /// [`read_with`](Async::read_with) on a mutable value.
+    /// [`read_with`](Async::read_with) on a mutable value, with its errors and its cancel safety.
     ///
     /// # Safety
     ///
@@ -246,7 +254,7 @@ impl<T> Async<T> {
         self.with_mut(Way::Read, op).await
     }
 
-    /// [`write_with`](Async::write_with) on a mutable value.
+    /// [`write_with`](Async::write_with) on a mutable value, with its errors and its cancel safety.
     ///
     /// # Safety
     ///
@@ -259,6 +267,10 @@ impl<T> Async<T> {
     }
 
     /// [`read_with`](Async::read_with) as a poll function, for one task at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_with`](Async::read_with).
     pub fn poll_read_with<R>(
         &self,
         cx: &mut Context<'_>,
@@ -268,6 +280,10 @@ impl<T> Async<T> {
     }
 
     /// [`write_with`](Async::write_with) as a poll function, for one task at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_with`](Async::write_with).
     pub fn poll_write_with<R>(
         &self,
         cx: &mut Context<'_>,
@@ -281,6 +297,10 @@ impl<T> Async<T> {
     ///
     /// That holds for TCP and for pipes. It does not hold for Unix sockets as such: a read stops where descriptors or credentials were sent along, so
     /// `op` has to look out for those, and return 0 (which is never taken for a short count) where it may have met them.
+    ///
+    /// # Errors
+    ///
+    /// As [`read_with`](Async::read_with).
     pub fn poll_read_stream(
         &self,
         cx: &mut Context<'_>,
@@ -294,6 +314,10 @@ impl<T> Async<T> {
 
     /// [`poll_write_with`](Async::poll_write_with) for stream sockets, where fewer bytes than `wanted` mean that the buffer is full:
     /// the next call waits without trying.
+    ///
+    /// # Errors
+    ///
+    /// As [`write_with`](Async::write_with).
     pub fn poll_write_stream(
         &self,
         cx: &mut Context<'_>,
@@ -305,7 +329,7 @@ impl<T> Async<T> {
     }
 
     async fn with<R>(&self, way: Way, mut op: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        poll_fn(context::poll_budget).await;
+        poll_fn(|cx| poll_turn(&self.source, cx, way)).await;
         loop {
             if let Some(result) = try_op(&self.source, way, || op(self.get_ref())) {
                 return result;
@@ -321,7 +345,7 @@ impl<T> Async<T> {
     ) -> io::Result<R> {
         let Async { source, io } = self;
         let io = io.as_mut().expect("only into_inner empties it, and consumes it");
-        poll_fn(context::poll_budget).await;
+        poll_fn(|cx| poll_turn(source, cx, way)).await;
         loop {
             if let Some(result) = try_op(source, way, || op(io)) {
                 return result;
@@ -353,6 +377,24 @@ fn try_op<R>(
     }
 }
 
+/// Waits for the task's next turn if it has done enough in this one.
+#[inline]
+fn poll_turn(source: &Source, cx: &mut Context<'_>, way: Way) -> Poll<Budget> {
+    match context::spend_budget(1) {
+        Some(budget) => Poll::Ready(budget),
+        None => put_off(source, cx, way),
+    }
+}
+
+#[cold]
+fn put_off(source: &Source, cx: &mut Context<'_>, way: Way) -> Poll<Budget> {
+    if source.was_put_off(way) {
+        return Poll::Ready(Budget::SPENT);
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
 fn poll_with<R>(
     source: &Arc<Source>,
     cx: &mut Context<'_>,
@@ -360,7 +402,7 @@ fn poll_with<R>(
     mut op: impl FnMut() -> io::Result<R>,
     is_short: impl Fn(&R) -> bool,
 ) -> Poll<io::Result<R>> {
-    ready!(context::poll_budget(cx));
+    let budget = ready!(poll_turn(source, cx, way));
     loop {
         let seen = source.seen();
         match try_op(source, way, &mut op) {
@@ -371,7 +413,13 @@ fn poll_with<R>(
                 return Poll::Ready(Ok(output));
             }
             Some(Err(error)) => return Poll::Ready(Err(error)),
-            None => ready!(source.poll_ready(cx, way))?,
+            None => match source.poll_ready(cx, way) {
+                Poll::Ready(result) => result?,
+                Poll::Pending => {
+                    context::restore_budget(budget);
+                    return Poll::Pending;
+                }
+            },
         }
     }
 }

@@ -18,7 +18,7 @@
 //! - [`Async`]: any pollable file descriptor. [`unblock`], [`Unblock`]: work that blocks, on the threads of [`blocking`].
 //! - [`time`]: sleeping, timeouts and intervals. [`Timer`]: smol's.
 //! - [`task`]: tasks by hand, for executors of one's own.
-//! - [`signal`]: being asked to stop.
+//! - [`signal`]: being asked to stop (feature `signal`, on by default).
 //!
 //! Sockets and timers work on any executor, this crate's or another.
 //!
@@ -42,10 +42,12 @@ mod executor;
 mod io;
 mod reactor;
 mod rt;
+#[cfg(feature = "signal")]
 pub mod signal;
 mod sync;
 mod sys;
 pub mod task;
+mod threads;
 pub mod time;
 mod timer;
 mod unblock;

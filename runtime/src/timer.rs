@@ -54,7 +54,8 @@ impl Timer {
 
     /// Fires every `period`, the first time when one has passed.
     ///
-    /// Ticks that were missed come at once, one by one. With a period of zero there is always one more to come: a loop over such a timer never waits.
+    /// Ticks that were missed come at once, one by one. With a period of zero there is always one more to come: a loop over such a timer never waits, and only
+    /// lets others have their turn.
     /// [`time::interval`](crate::time::interval) can do otherwise.
     pub fn interval(period: Duration) -> Timer {
         Timer::new(Instant::now().checked_add(period), period)
@@ -113,7 +114,7 @@ impl Timer {
             // As in smol: nothing is entered for a timer that never fires.
             return Poll::Pending;
         }
-        ready!(self.wait.poll(self.when, cx));
+        ready!(self.wait.poll_in_turn(self.when, cx));
         let when = self.when.expect("a wait for nothing does not end");
         self.when = match self.period {
             Duration::MAX => None,

@@ -51,7 +51,8 @@ const ITEMS_DEFAULT: usize = 1_024;
 ///   file, go back to the position that you see with `seek(SeekFrom::Current(0))` before you write: seeking knows what was read ahead.
 /// - Writes: bytes that were accepted are written, even if the `Unblock` is dropped; that is the one case where an error is lost.
 /// - Seeks: a dropped one may or may not have happened.
-/// - [`with_mut`](Unblock::with_mut): the function runs in any case.
+/// - [`with_mut`](Unblock::with_mut): dropped before it has the value, the function is dropped as well. From then on it runs, and only its result is lost, unless
+///   the `Unblock` is dropped too before a thread has begun with it.
 ///
 /// # Panics
 ///

@@ -7,11 +7,11 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use smolkit_runtime::{Runtime, blocking, unblock};
-use support::{STEP_MAX, wait_until, within};
+use support::{TEST_MAX, wait_until, within};
 
 #[test]
 fn limits_of_a_builder() {
-    within(STEP_MAX * 4, || {
+    within(TEST_MAX, || {
         let builder = Runtime::builder().workers(1);
         let builder = builder.max_blocking_threads(3).thread_keep_alive(Duration::from_millis(20));
         let runtime = builder.build().unwrap();

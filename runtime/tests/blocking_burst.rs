@@ -3,21 +3,27 @@
 
 mod support;
 
-use std::panic::{self, AssertUnwindSafe};
-use std::sync::Arc;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use futures_lite::FutureExt;
 use smolkit_runtime::blocking::{Limits, metrics, set_limits};
 use smolkit_runtime::{Runtime, block_on, unblock};
-use support::{Random, STEP_MAX, rounds, wait_until, within};
+use support::{Random, STEP_MAX, TEST_MAX, quiet_panics, rounds, wait_until, within};
 
 const TASKS: usize = 64;
 
+/// The tests take turns: the pool is the process's, and one of them waits until it is idle.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[test]
 fn short_jobs_of_many_tasks() {
+    let _turn = turn();
     // The full size: 50 times a million jobs.
     let (runs, jobs) = (rounds(5, 50), rounds(10_000, 1_000_000) / TASKS);
     let mut limits = Limits::default();
@@ -26,7 +32,7 @@ fn short_jobs_of_many_tasks() {
     let runtime = Arc::new(Runtime::builder().workers(2).build().unwrap());
     for run in 0..runs {
         let runtime = runtime.clone();
-        let done = within(Duration::from_secs(120), move || {
+        let done = within(TEST_MAX, move || {
             let task = |number| async move {
                 let mut random = Random((run * TASKS + number + 1) as u64);
                 let mut sum = 0;
@@ -54,12 +60,8 @@ fn short_jobs_of_many_tasks() {
 
 #[test]
 fn panics_cost_no_thread() {
-    let default = panic::take_hook();
-    panic::set_hook(Box::new(move |info| {
-        if info.payload().downcast_ref::<&str>() != Some(&"on purpose") {
-            default(info);
-        }
-    }));
+    let _turn = turn();
+    quiet_panics();
     /// An output or a closure that nobody wants any more.
     struct Bad;
     impl Drop for Bad {
@@ -67,7 +69,7 @@ fn panics_cost_no_thread() {
             panic!("on purpose");
         }
     }
-    within(Duration::from_secs(20), || {
+    within(TEST_MAX, || {
         for _ in 0..rounds(100, 10_000) {
             let panicking = unblock(|| panic!("on purpose"));
             assert!(block_on(AssertUnwindSafe(panicking).catch_unwind()).is_err());
@@ -78,12 +80,16 @@ fn panics_cost_no_thread() {
         }
         // All that are there still answer, and the counts are right.
         assert_eq!(block_on(unblock(|| 7)), 7);
-        wait_until("all idle, or gone", || metrics().threads == metrics().idle);
+        wait_until("all idle, or gone", || {
+            let now = metrics();
+            now.threads == now.idle
+        });
     });
 }
 
 #[test]
 fn a_job_that_is_dropped_in_time_does_not_run() {
+    let _turn = turn();
     struct Dropped(mpsc::Sender<()>);
     impl Drop for Dropped {
         fn drop(&mut self) {
@@ -112,6 +118,7 @@ fn a_job_that_is_dropped_in_time_does_not_run() {
 /// R19 for the pool: on threads with 2 MiB of stack, in a debug build.
 #[test]
 fn a_big_closure() {
+    let _turn = turn();
     const BYTES: usize = 256 * 1024;
     let big = [7_u8; BYTES];
     let sum = block_on(unblock(move || big.iter().map(|&byte| usize::from(byte)).sum::<usize>()));
@@ -121,8 +128,8 @@ fn a_big_closure() {
 /// R17 for the pool: `block_on` inside a job, and a job inside that.
 #[test]
 fn a_job_may_wait_for_a_job() {
-    let inner = within(Duration::from_secs(10), || {
-        block_on(unblock(|| block_on(unblock(|| block_on(unblock(|| 7))))))
-    });
+    let _turn = turn();
+    let inner =
+        within(TEST_MAX, || block_on(unblock(|| block_on(unblock(|| block_on(unblock(|| 7)))))));
     assert_eq!(inner, 7);
 }

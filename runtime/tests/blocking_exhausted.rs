@@ -12,12 +12,12 @@ use std::time::Duration;
 use futures_lite::future;
 use smolkit_runtime::blocking::{Limits, metrics, set_limits};
 use smolkit_runtime::{Async, Timer, block_on, unblock};
-use support::{rounds, wait_until, within};
+use support::{TEST_MAX, rounds, wait_until, within};
 
 #[test]
 fn jobs_that_wait_for_the_next_one() {
     let threads = rounds(8, 500);
-    within(Duration::from_secs(60), move || {
+    within(TEST_MAX, move || {
         let mut limits = Limits::default();
         limits.threads_max = threads;
         set_limits(limits.clone());

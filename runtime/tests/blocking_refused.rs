@@ -8,23 +8,25 @@ mod support;
 
 use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use smolkit_runtime::blocking::metrics;
+use smolkit_runtime::blocking::{Limits, metrics, set_limits};
 use smolkit_runtime::{block_on, unblock};
-use support::{wait_until, within};
-
-const ANSWER_MAX: Duration = Duration::from_secs(2);
+use support::{STEP_MAX, TEST_MAX, wait_until, within};
 
 #[test]
 fn no_more_threads() {
     // On one thread, which is the one that drops its privileges.
-    within(Duration::from_secs(20), || {
+    within(TEST_MAX, || {
         if rustix::process::geteuid().is_root() {
             let nobody = rustix::process::Uid::from_raw(65_534);
             rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
         }
+        // The idle thread stays, however long this one takes to look at it.
+        let mut limits = Limits::default();
+        limits.keep_alive = TEST_MAX;
+        set_limits(limits);
         let before = getrlimit(Resource::Nproc);
         let allow = |current| {
             setrlimit(Resource::Nproc, Rlimit { current, maximum: before.maximum }).unwrap();
@@ -35,7 +37,7 @@ fn no_more_threads() {
                 let thread = thread::current();
                 (thread.id(), thread.name().map(str::to_owned))
             }));
-            assert!(started.elapsed() < ANSWER_MAX);
+            assert!(started.elapsed() < STEP_MAX);
             name
         };
 
@@ -59,7 +61,7 @@ fn no_more_threads() {
         let waiting = unblock(move || sender.send(thread::current().id()).unwrap());
         assert_eq!(has_run.try_recv(), Err(mpsc::TryRecvError::Empty));
         release.send(()).unwrap();
-        has_run.recv_timeout(ANSWER_MAX).expect("the thread goes on with it");
+        has_run.recv_timeout(STEP_MAX).expect("the thread goes on with it");
         block_on(waiting);
         block_on(busy).unwrap();
 
@@ -68,11 +70,11 @@ fn no_more_threads() {
         let (there, back) = (mpsc::channel(), mpsc::channel());
         let first = unblock(move || {
             there.0.send(()).unwrap();
-            back.1.recv_timeout(ANSWER_MAX)
+            back.1.recv_timeout(STEP_MAX)
         });
         let second = unblock(move || {
             back.0.send(()).unwrap();
-            there.1.recv_timeout(ANSWER_MAX)
+            there.1.recv_timeout(STEP_MAX)
         });
         assert_eq!((block_on(first), block_on(second)), (Ok(()), Ok(())));
     });

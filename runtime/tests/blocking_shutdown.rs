@@ -6,25 +6,23 @@ mod support;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::mpsc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
 use smolkit_runtime::blocking::{Limits, metrics, set_limits, shutdown};
 use smolkit_runtime::{block_on, unblock};
-use support::{rounds, wait_until, within};
+use support::{TEST_MAX, rounds, wait_until, within};
 
 #[test]
 fn deadlines() {
-    // The full size: a minute's sleep, a second's wait.
-    let stuck_for = Duration::from_secs(rounds(4, 60) as u64);
-    within(stuck_for + Duration::from_secs(20), move || {
+    within(TEST_MAX, || {
         let mut limits = Limits::default();
         limits.threads_max = 1;
         set_limits(limits);
-        let (done, is_done) = mpsc::channel();
-        let begun = Instant::now();
+        let ((done, is_done), (release, gate)) = (mpsc::channel(), mpsc::channel::<()>());
         unblock(move || {
-            std::thread::sleep(stuck_for);
+            let _ = gate.recv();
             done.send(()).unwrap();
         })
         .detach();
@@ -33,11 +31,10 @@ fn deadlines() {
         let queued = unblock(move || run.send(()));
         assert_eq!(metrics().queued, 1);
 
+        // The job does not end by itself: who waited for it would never be back.
         let start = Instant::now();
         assert_eq!(shutdown(Duration::from_secs(1)), 1, "one thread is stuck");
-        let took = start.elapsed();
-        // The upper bound has room for a loaded machine, and is far from the job's end.
-        assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(3), "{took:?}");
+        assert!(start.elapsed() >= Duration::from_secs(1));
 
         // What was queued has been dropped, and says so.
         assert_eq!(has_run.try_recv(), Err(mpsc::TryRecvError::Disconnected));
@@ -46,11 +43,15 @@ fn deadlines() {
         assert_eq!(block_on(late.fallible()), None, "and so does what comes later");
 
         assert_eq!(shutdown(Duration::ZERO), 1);
+        let releasing = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(rounds(200, 5_000) as u64));
+            drop(release);
+        });
         assert_eq!(shutdown(Duration::MAX), 0, "waits for the end of the job");
-        assert!(begun.elapsed() >= stuck_for);
         assert_eq!(is_done.try_recv(), Ok(()));
         assert_eq!(shutdown(Duration::MAX), 0);
         let now = metrics();
         assert_eq!((now.threads, now.queued, now.begun), (0, 0, 1));
+        releasing.join().unwrap();
     });
 }

@@ -11,29 +11,19 @@ use std::thread;
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use smolkit_runtime::{Async, Runtime, block_on};
-use support::{rounds, within};
-
-/// Lets this process have `wanted` descriptors, or as many as it may; says how many those are.
-fn raise_descriptor_limit(wanted: u64) -> u64 {
-    let present = getrlimit(Resource::Nofile);
-    let allowed = present.maximum.unwrap_or(u64::MAX).min(wanted);
-    if present.current.is_some_and(|current| current < allowed) {
-        let limit = Rlimit { current: Some(allowed), maximum: present.maximum };
-        setrlimit(Resource::Nofile, limit).unwrap();
-    }
-    allowed.max(present.current.unwrap_or(u64::MAX).min(wanted))
-}
+use smolkit_runtime::{Async, Runtime, Timer, block_on};
+use support::{TEST_MAX, raise_descriptor_limit, rounds, within};
 
 /// E6: far more sockets are ready at once than one wait fetches, again and again.
 #[test]
 fn more_ready_than_a_wait_fetches() {
     let sockets = rounds(1_500, 10_000);
-    let limit = raise_descriptor_limit(2 * sockets as u64 + 200);
-    let sockets = sockets.min((limit as usize - 200) / 2);
-    assert!(sockets > 600, "this system allows {limit} descriptors, too few for this test");
-    within(Duration::from_secs(120), move || {
+    // Besides, those of the tests beside this one.
+    const OTHERS: usize = 400;
+    let limit = raise_descriptor_limit((2 * sockets + OTHERS) as u64) as usize;
+    let sockets = sockets.min(limit.saturating_sub(OTHERS) / 2);
+    assert!(sockets > 300, "this system allows {limit} descriptors, too few for this test");
+    within(TEST_MAX, move || {
         let runtime = Runtime::builder().workers(1).build().unwrap();
         let served: Arc<Vec<_>> = Arc::new((0..sockets).map(|_| AtomicUsize::new(0)).collect());
         let done = Arc::new(AtomicBool::new(false));
@@ -68,11 +58,27 @@ fn more_ready_than_a_wait_fetches() {
                 })
             })
             .collect();
-        let total = || served.iter().map(|count| count.load(Ordering::Relaxed)).sum::<usize>();
-        while total() < 20 * sockets {
-            thread::sleep(Duration::from_millis(1));
-        }
-        let counts: Vec<_> = served.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+        // By the only worker itself, so that nothing moves meanwhile; and from when all have begun, however long their start took.
+        let counts = block_on(runtime.spawn({
+            let served = served.clone();
+            async move {
+                let look = || -> Vec<usize> {
+                    served.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+                };
+                let mut before = look();
+                while before.contains(&0) {
+                    Timer::after(Duration::from_millis(1)).await;
+                    before = look();
+                }
+                let total: usize = before.iter().sum();
+                let mut after = look();
+                while after.iter().sum::<usize>() < total + 20 * after.len() {
+                    Timer::after(Duration::from_millis(1)).await;
+                    after = look();
+                }
+                after.iter().zip(&before).map(|(after, before)| after - before).collect::<Vec<_>>()
+            }
+        }));
         done.store(true, Ordering::Relaxed);
         let (min, max) = (*counts.iter().min().unwrap(), *counts.iter().max().unwrap());
         assert!(min > 0 && max < 10 * min, "the least served {min}, the most served {max}");
@@ -89,7 +95,20 @@ fn more_ready_than_a_wait_fetches() {
 fn a_hot_socket_does_not_starve_quiet_ones() {
     const QUIET: usize = 100;
     const ECHOES: usize = 20;
-    within(Duration::from_secs(60), || {
+    /// How far the hot one is when the last of the quiet ones comes to some point.
+    #[derive(Default)]
+    struct Moment {
+        come: AtomicUsize,
+        reads: AtomicUsize,
+    }
+    impl Moment {
+        fn come(&self, hot_reads: &AtomicUsize) {
+            if self.come.fetch_add(1, Ordering::Relaxed) + 1 == QUIET {
+                self.reads.store(hot_reads.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
+        }
+    }
+    within(TEST_MAX, || {
         let runtime = Runtime::builder().workers(1).build().unwrap();
         let (mut hot, hose) = Async::<UnixStream>::pair().unwrap();
         let hose = hose.into_inner().unwrap();
@@ -116,11 +135,11 @@ fn a_hot_socket_does_not_starve_quiet_ones() {
         while hot_reads.load(Ordering::Relaxed) == 0 {
             thread::yield_now();
         }
-        // Counted from when all of them have begun.
-        let (begun, before) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        // Counted from when all of them have begun until the last one has ended, and by the worker itself: the hot one goes on until this thread gets its turn.
+        let moments: [Arc<Moment>; 2] = Default::default();
         let quiet: Vec<_> = (0..QUIET)
             .map(|_| {
-                let (begun, before, hot_reads) = (begun.clone(), before.clone(), hot_reads.clone());
+                let ([begun, ended], hot_reads) = (moments.clone(), hot_reads.clone());
                 runtime.spawn(async move {
                     let (mut one, mut other) = Async::<UnixStream>::pair().unwrap();
                     let mut byte = [0];
@@ -135,10 +154,11 @@ fn a_hot_socket_does_not_starve_quiet_ones() {
                         )
                         .await;
                         assert_eq!(byte, [round as u8]);
-                        if round == 0 && begun.fetch_add(1, Ordering::Relaxed) + 1 == QUIET {
-                            before.store(hot_reads.load(Ordering::Relaxed), Ordering::Relaxed);
+                        if round == 0 {
+                            begun.come(&hot_reads);
                         }
                     }
+                    ended.come(&hot_reads);
                 })
             })
             .collect();
@@ -148,7 +168,8 @@ fn a_hot_socket_does_not_starve_quiet_ones() {
             }
         });
         // All hundred advance between two looks at the poller, of which a round needs few. Two thousand turns of the hot one would be a hundred a round.
-        let reads = hot_reads.load(Ordering::Relaxed) - before.load(Ordering::Relaxed);
+        let [before, after] = moments.map(|moment| moment.reads.load(Ordering::Relaxed));
+        let reads = after - before;
         assert!(reads < 2_000 * 128, "{reads} reads of the hot socket meanwhile");
         stop.store(true, Ordering::Relaxed);
         drop(runtime);
@@ -160,16 +181,18 @@ fn a_hot_socket_does_not_starve_quiet_ones() {
 /// E8: a task whose reads never have to wait lets others run, in one future as well.
 #[test]
 fn a_hot_reader_lets_its_neighbour_run() {
-    within(Duration::from_secs(30), || {
+    /// More than a turn's operations read, and no more than any socket holds.
+    const BYTES: usize = 4 * 1024;
+    within(TEST_MAX, || {
         let (mut one, other) = UnixStream::pair().unwrap();
-        one.write_all(&[0; 64 * 1024]).unwrap();
+        one.write_all(&[0; BYTES]).unwrap();
         let hot = Async::new(other).unwrap();
         let neighbour = AtomicBool::new(false);
         block_on(future::or(
             async {
                 let mut reads = 0;
                 while !neighbour.load(Ordering::Relaxed) {
-                    assert!(reads < 64 * 1024, "read it all, and nobody else ran");
+                    assert!(reads < BYTES, "read it all, and nobody else ran");
                     reads += hot.read_with(|mut io| io.read(&mut [0])).await.unwrap();
                 }
             },

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use smolkit_runtime::{Executor, LocalExecutor, Runtime};
-use support::{rounds, within};
+use support::{TEST_MAX, rounds, within};
 
 struct CountDrop(Arc<AtomicUsize>);
 
@@ -123,7 +123,7 @@ fn destructors_that_wake_their_siblings() {
             wakers.into_iter().for_each(std::task::Waker::wake);
         }
     }
-    within(Duration::from_secs(10), || {
+    within(TEST_MAX, || {
         let runtime = smolkit_runtime::Runtime::builder().workers(2).build().unwrap();
         let wakers = Arc::new(Mutex::new(Vec::new()));
         let (started, all_started) = mpsc::channel();

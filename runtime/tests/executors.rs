@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use futures_lite::future;
 use smolkit_runtime::{Executor, LocalExecutor, Runtime, Timer, block_on, spawn, unblock};
-use support::{STEP_MAX, rounds, within};
+use support::{TEST_MAX, rounds, within};
 
 #[test]
 fn spawned_here_ticked_there() {
-    within(STEP_MAX, || {
+    within(TEST_MAX, || {
         let executor = Arc::new(Executor::new());
         let done = Arc::new(AtomicUsize::new(0));
         // Tasks that spawn tasks, from inside a runner that is then gone.
@@ -44,7 +44,7 @@ fn spawned_here_ticked_there() {
 
 #[test]
 fn a_cancelled_runner_loses_nothing() {
-    within(STEP_MAX, || {
+    within(TEST_MAX, || {
         for _ in 0..50 {
             let done = AtomicUsize::new(0);
             let executor = Executor::new();
@@ -73,7 +73,7 @@ fn a_cancelled_runner_loses_nothing() {
 
 #[test]
 fn several_runners_share_and_finish() {
-    within(Duration::from_secs(60), || {
+    within(TEST_MAX, || {
         let executor = Arc::new(Executor::new());
         let (stop, stopped) = mpsc_future();
         let threads: Vec<_> = (0..4)
@@ -94,7 +94,7 @@ fn several_runners_share_and_finish() {
 
 #[test]
 fn executors_inside_executors() {
-    within(STEP_MAX, || {
+    within(TEST_MAX, || {
         let outer = Executor::new();
         let answer = block_on(outer.run(async {
             let inner = LocalExecutor::new();
@@ -112,7 +112,7 @@ fn executors_inside_executors() {
 
 #[test]
 fn block_on_inside_everything() {
-    within(Duration::from_secs(20), || {
+    within(TEST_MAX, || {
         let one = Runtime::builder().workers(1).build().unwrap();
         // Inside block_on.
         assert_eq!(block_on(async { block_on(async { block_on(spawn(async { 1 })) }) }), 1);
@@ -135,7 +135,7 @@ fn block_on_inside_everything() {
 
 #[test]
 fn local_ping_pong_does_not_starve_the_injector() {
-    within(Duration::from_secs(60), || {
+    within(TEST_MAX, || {
         let runtime = Runtime::builder().workers(1).build().unwrap();
         runtime
             .spawn(async {
@@ -152,7 +152,7 @@ fn local_ping_pong_does_not_starve_the_injector() {
 
 #[test]
 fn self_wakers_starve_neither_timers_nor_io() {
-    within(Duration::from_secs(60), || {
+    within(TEST_MAX, || {
         let runtime = Runtime::builder().workers(2).build().unwrap();
         for _ in 0..4 {
             runtime
@@ -171,7 +171,7 @@ fn self_wakers_starve_neither_timers_nor_io() {
 
 #[test]
 fn a_task_behind_one_that_blocks_is_run_by_another_worker() {
-    within(STEP_MAX, || {
+    within(TEST_MAX, || {
         let runtime = Runtime::builder().workers(2).build().unwrap();
         let answer = block_on(runtime.spawn(async {
             let (sender, receiver) = std::sync::mpsc::channel();

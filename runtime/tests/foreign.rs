@@ -4,16 +4,15 @@
 mod support;
 
 use std::os::unix::net::UnixStream;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use smolkit_runtime::{Async, Timer, block_on, spawn};
-use support::within;
+use support::{TEST_MAX, within};
 
 #[test]
 fn on_a_foreign_executor() {
-    within(Duration::from_secs(20), || {
+    within(TEST_MAX, || {
         futures_executor::block_on(async {
             let start = Instant::now();
             Timer::after(Duration::from_millis(5)).await;
@@ -34,7 +33,7 @@ fn on_a_foreign_executor() {
 /// Two threads in our `block_on` and one outside wait on the same poller, one after the other and at once.
 #[test]
 fn beside_our_own_block_on() {
-    within(Duration::from_secs(60), || {
+    within(TEST_MAX, || {
         let threads: Vec<_> = (0..6)
             .map(|i| {
                 std::thread::spawn(move || {
@@ -61,7 +60,7 @@ fn beside_our_own_block_on() {
 /// A thread in `block_on` computes for long; who depends on the same poller must not wait for it.
 #[test]
 fn a_busy_block_on_does_not_hold_up_others() {
-    within(Duration::from_secs(20), || {
+    within(TEST_MAX, || {
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let (busy, is_busy) = std::sync::mpsc::channel();
         let blocker = std::thread::spawn(move || {
@@ -79,28 +78,18 @@ fn a_busy_block_on_does_not_hold_up_others() {
     });
 }
 
-const CHILD: &str = "SMOLKIT_TEST_CHILD";
-
 #[cfg(target_os = "linux")]
 #[test]
 fn block_on_starts_no_thread() {
-    if std::env::var_os(CHILD).is_some() {
-        let count = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    support::alone("block_on_starts_no_thread", || {
         // The test runner's own threads are there before.
-        let before = count();
+        let before = support::threads().count();
         block_on(async {
             Timer::after(Duration::from_millis(1)).await;
             let (mut one, mut other) = Async::<UnixStream>::pair().unwrap();
             other.write_all(b"x").await.unwrap();
             one.read_exact(&mut [0]).await.unwrap();
         });
-        assert_eq!(count(), before);
-        return;
-    }
-    let status = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "block_on_starts_no_thread", "--nocapture"])
-        .env(CHILD, "1")
-        .status()
-        .unwrap();
-    assert!(status.success());
+        assert_eq!(support::threads().count(), before);
+    });
 }

@@ -6,40 +6,18 @@
 mod support;
 
 use std::os::unix::net::UnixStream;
-use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_lite::{AsyncReadExt, StreamExt};
+use smolkit_runtime::blocking::{Limits, set_limits};
 use smolkit_runtime::{Async, Executor, Runtime, Timer, block_on, unblock};
-use support::rounds;
-
-const CHILD: &str = "SMOLKIT_TEST_CHILD";
-
-/// Runs a test again in a process of its own, where nothing else is counted.
-fn alone(name: &str, test: impl FnOnce()) {
-    if std::env::var_os(CHILD).is_some() {
-        return test();
-    }
-    let status = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
-        .env(CHILD, "1")
-        // Who waits for ever is left behind on purpose.
-        .env("ASAN_OPTIONS", "detect_leaks=0")
-        .status()
-        .unwrap();
-    assert!(status.success());
-}
+use support::{STEP_MAX, alone, rounds, threads};
 
 /// CPU time of this process, and how often its threads went to sleep.
 fn used() -> (Duration, u64) {
     let cpu = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    let mut switches = 0;
-    for task in std::fs::read_dir("/proc/self/task").unwrap().flatten() {
-        let Ok(status) = std::fs::read_to_string(task.path().join("status")) else { continue };
-        let line = status.lines().find(|line| line.starts_with("voluntary")).unwrap_or("0");
-        switches += line.split_whitespace().last().unwrap().parse::<u64>().unwrap_or(0);
-    }
+    let switches = threads().map(|thread| thread.voluntary_switches()).sum();
     (Duration::new(cpu.tv_sec as u64, cpu.tv_nsec as u32), switches)
 }
 
@@ -51,14 +29,40 @@ fn used_during(time: Duration) -> (Duration, u64) {
     (after.0 - before.0, after.1 - before.1)
 }
 
+/// While a worker is kept from its core in the middle of something, for seconds if it comes to that, the warden looks again and again.
+const WINDOWS_MAX: usize = 30;
+
+/// The least of several: what other programs do to this one's time comes and goes, what it does itself comes each time.
+fn least_used_during(
+    time: Duration,
+    is_little: impl Fn((Duration, u64)) -> bool,
+) -> (Duration, u64) {
+    let mut used = used_during(time);
+    for _ in 1..WINDOWS_MAX {
+        if is_little(used) {
+            break;
+        }
+        used = used_during(time);
+    }
+    used
+}
+
+/// As who only waits: hardly any CPU time, hardly a switch.
+fn assert_idle_for(time: Duration) {
+    let is_little = |(cpu, switches)| cpu < Duration::from_millis(10) && switches < 20;
+    let (cpu, switches) = least_used_during(time, is_little);
+    assert!(
+        is_little((cpu, switches)),
+        "{cpu:?} of CPU time, somebody woke {switches} times in {time:?}"
+    );
+}
+
 /// Waits until nothing has gone to sleep any more for a while: starting is over.
 fn settle() {
-    for _ in 0..200 {
-        if used_during(Duration::from_millis(50)).1 <= 2 {
-            return;
-        }
+    let start = Instant::now();
+    while used_during(Duration::from_millis(50)).1 > 2 {
+        assert!(start.elapsed() < STEP_MAX, "it never comes to rest");
     }
-    panic!("it never comes to rest");
 }
 
 #[test]
@@ -71,6 +75,10 @@ fn every_kind_of_waiter() {
             let _ = one.read(&mut [0]).await;
         };
         let hour = Duration::from_secs(3_600);
+        // No thread ends meanwhile: it would take its count of switches with it.
+        let mut limits = Limits::default();
+        limits.keep_alive = hour;
+        set_limits(limits);
         // Tasks of a runtime: I/O, a timer, nothing at all; and a `block_on` inside of one.
         runtime.spawn(read()).detach();
         runtime
@@ -94,10 +102,7 @@ fn every_kind_of_waiter() {
         thread::spawn(move || block_on(async move { futures_executor::block_on(read()) }));
         thread::spawn(|| block_on(Executor::new().run(std::future::pending::<()>())));
         settle();
-        let seconds = rounds(1, 5) as u32;
-        let (cpu, switches) = used_during(Duration::from_secs(1) * seconds);
-        assert!(cpu < Duration::from_millis(10) * seconds, "{cpu:?} of CPU time");
-        assert!(switches < 20, "{switches} times somebody woke");
+        assert_idle_for(Duration::from_secs(rounds(1, 5) as u64));
     });
 }
 
@@ -113,9 +118,7 @@ fn the_helper_sleeps_as_well() {
             })
             .detach();
         settle();
-        let (cpu, switches) = used_during(Duration::from_secs(1));
-        assert!(cpu < Duration::from_millis(10), "{cpu:?} of CPU time");
-        assert!(switches < 20, "{switches} times somebody woke");
+        assert_idle_for(Duration::from_secs(1));
     });
 }
 
@@ -131,8 +134,9 @@ fn a_slow_ticker() {
             })
             .detach();
         thread::sleep(Duration::from_millis(100));
-        let (_, switches) = used_during(Duration::from_secs(2));
-        // 40 ticks of 3: the ticker's, and the warden's two.
-        assert!(switches < 40 * 6, "{switches} times somebody woke for 40 ticks");
+        // 40 ticks of 3: the ticker's, and the warden's two. A worker that is kept from its core in the middle of one is looked at more often.
+        let is_little = |(_, switches)| switches < 40 * 6;
+        let (cpu, switches) = least_used_during(Duration::from_secs(2), is_little);
+        assert!(is_little((cpu, switches)), "{switches} times somebody woke for 40 ticks");
     });
 }

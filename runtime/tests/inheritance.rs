@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use smolkit_runtime::{Async, Runtime, Timer, block_on, unblock};
-use support::{open_fds, rounds, within};
+use support::{TEST_MAX, open_fds, rounds, within};
 
 /// What a child has open, besides its listing of it. Some were inherited from whoever started this test: no fault of ours.
 fn descriptors_of_a_child() -> Vec<String> {
@@ -21,17 +21,20 @@ fn descriptors_of_a_child() -> Vec<String> {
 
 #[test]
 fn children_inherit_nothing() {
-    within(Duration::from_secs(60), || {
+    within(TEST_MAX, || {
+        support::raise_descriptor_limit(1_500);
         let before = descriptors_of_a_child();
         let own = open_fds();
         let runtime = Runtime::builder().workers(2).build().unwrap();
         let path = std::env::temp_dir().join(format!("smolkit-inherit-{}", std::process::id()));
+        // Of a process of the same number that was killed.
+        let _ = std::fs::remove_file(&path);
         let mut open = Vec::new();
         let (_listeners, _datagrams) = block_on(async {
             let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
             let addr = listener.get_ref().local_addr().unwrap();
             let unix_listener = Async::<UnixListener>::bind(&path).unwrap();
-            for _ in 0..rounds(20, 150) {
+            for _ in 0..rounds(20, 250) {
                 let client = Async::<TcpStream>::connect(addr).await.unwrap();
                 let (server, _) = listener.accept().await.unwrap();
                 let unix_client = Async::<UnixStream>::connect(&path).await.unwrap();

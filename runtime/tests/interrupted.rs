@@ -9,11 +9,11 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use smolkit_runtime::{Async, Runtime, Timer, block_on};
-use support::within;
+use support::{TEST_MAX, rounds, wait_until, within};
 
 const CHILD: &str = "SMOLKIT_TEST_CHILD";
 
@@ -44,7 +44,7 @@ fn traffic(rounds: u32) {
 
 #[test]
 fn under_a_stream_of_signals() {
-    within(Duration::from_secs(60), || {
+    within(TEST_MAX, || {
         let seen = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(signal_hook::consts::SIGUSR1, seen.clone()).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
@@ -58,10 +58,14 @@ fn under_a_stream_of_signals() {
                 }
             })
         };
+        let end = Instant::now() + Duration::from_secs(rounds(0, 60) as u64);
         traffic(2_000);
+        while Instant::now() < end {
+            traffic(2_000);
+        }
         stop.store(true, Ordering::SeqCst);
         sender.join().unwrap();
-        assert!(seen.load(Ordering::SeqCst));
+        wait_until("the last one has come", || seen.load(Ordering::SeqCst));
     });
 }
 
@@ -92,7 +96,7 @@ fn is_child() -> bool {
 #[test]
 fn under_injected_interrupts() {
     if is_child() {
-        return within(Duration::from_secs(60), || traffic(200));
+        return within(TEST_MAX, || traffic(200));
     }
     let waits = "epoll_wait,epoll_pwait,epoll_pwait2";
     let inject = format!("inject={waits}:error=EINTR:when=1+3");
@@ -103,7 +107,7 @@ fn under_injected_interrupts() {
 #[test]
 fn without_waits_of_nanoseconds() {
     if is_child() {
-        return within(Duration::from_secs(60), || {
+        return within(TEST_MAX, || {
             traffic(100);
             for micros in [1, 300, 1_700] {
                 let start = std::time::Instant::now();
@@ -140,9 +144,9 @@ fn without_waits_of_nanoseconds() {
 #[test]
 fn with_waits_of_nanoseconds() {
     if is_child() {
-        return within(Duration::from_secs(60), || {
+        return within(TEST_MAX, || {
             block_on(async {
-                for _ in 0..10 {
+                for _ in 0..50 {
                     Timer::after(Duration::from_micros(400)).await;
                 }
             })

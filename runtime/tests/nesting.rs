@@ -15,9 +15,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use smolkit_runtime::{
     Async, Executor, Handle, LocalExecutor, Runtime, Timer, block_on, spawn, unblock,
 };
-use support::within;
-
-const LIMIT: Duration = Duration::from_secs(20);
+use support::{TEST_MAX, within};
 
 /// Timers and sockets, several one after the other: not only the first may be served.
 async fn wait_a_little() {
@@ -45,12 +43,12 @@ fn runtime(workers: usize) -> Runtime {
 
 #[test]
 fn foreign_in_ours() {
-    within(LIMIT, || block_on(async { foreign() }));
+    within(TEST_MAX, || block_on(async { foreign() }));
 }
 
 #[test]
 fn foreign_in_ours_while_another_thread_drives() {
-    within(LIMIT, || {
+    within(TEST_MAX, || {
         let (stop, is_stopped) = mpsc::channel::<()>();
         let other = thread::spawn(move || {
             block_on(async {
@@ -73,7 +71,7 @@ fn foreign_in_ours_while_another_thread_drives() {
 /// One thread sleeps in a foreign `block_on` inside ours, and the one that drove meanwhile computes for long.
 #[test]
 fn foreign_in_ours_while_the_driver_is_busy() {
-    within(LIMIT, || {
+    within(TEST_MAX, || {
         let (release, gate) = mpsc::channel::<()>();
         let (busy, is_busy) = mpsc::channel();
         let driver = thread::spawn(move || {
@@ -97,7 +95,7 @@ fn foreign_in_ours_while_the_driver_is_busy() {
 
 #[test]
 fn ours_in_foreign_in_ours() {
-    within(LIMIT, || {
+    within(TEST_MAX, || {
         block_on(async {
             futures_executor::block_on(async { block_on(wait_a_little()) });
             wait_a_little().await;
@@ -107,7 +105,7 @@ fn ours_in_foreign_in_ours() {
 
 #[test]
 fn ours_in_ours() {
-    within(LIMIT, || {
+    within(TEST_MAX, || {
         block_on(async {
             block_on(async { block_on(wait_a_little()) });
             wait_a_little().await;
@@ -118,7 +116,7 @@ fn ours_in_ours() {
 #[test]
 fn foreign_in_every_worker() {
     for workers in [1, 2] {
-        within(LIMIT, move || {
+        within(TEST_MAX, move || {
             let runtime = runtime(workers);
             let tasks: Vec<_> =
                 (0..workers * 4).map(|_| runtime.spawn(async { foreign() })).collect();
@@ -142,7 +140,7 @@ fn our_executor_in_a_foreign_block_on() {
         let task = local.spawn(wait_a_little());
         futures_executor::block_on(local.run(task));
     }
-    within(LIMIT, || {
+    within(TEST_MAX, || {
         run_one();
         block_on(async { run_one() });
         let runtime = runtime(1);
@@ -153,7 +151,7 @@ fn our_executor_in_a_foreign_block_on() {
 #[test]
 fn ours_in_a_task() {
     for workers in [1, 2] {
-        within(LIMIT, move || {
+        within(TEST_MAX, move || {
             let runtime = runtime(workers);
             let tasks: Vec<_> =
                 (0..20).map(|_| runtime.spawn(async { block_on(wait_a_little()) })).collect();
@@ -168,7 +166,7 @@ fn ours_in_a_task() {
 
 #[test]
 fn many_on_one_worker() {
-    within(LIMIT, || {
+    within(TEST_MAX, || {
         let runtime = runtime(1);
         let done = Arc::new(AtomicUsize::new(0));
         let tasks: Vec<_> = (0..500)
@@ -191,7 +189,7 @@ fn many_on_one_worker() {
 
 #[test]
 fn ours_and_foreign_in_unblock() {
-    within(LIMIT, || {
+    within(TEST_MAX, || {
         block_on(unblock(|| {
             block_on(wait_a_little());
             foreign();
@@ -205,7 +203,7 @@ fn ours_and_foreign_in_unblock() {
 
 #[test]
 fn ours_in_a_local_executor_in_a_task() {
-    within(LIMIT, || {
+    within(TEST_MAX, || {
         let runtime = runtime(1);
         block_on(runtime.spawn(async {
             block_on(async {
@@ -222,7 +220,7 @@ fn ours_in_a_local_executor_in_a_task() {
 
 #[test]
 fn a_runtime_in_another_ones_worker() {
-    within(LIMIT, || {
+    within(TEST_MAX, || {
         let outer = runtime(1);
         block_on(outer.spawn(async {
             let inner = runtime(1);
@@ -239,7 +237,7 @@ fn a_runtime_in_another_ones_worker() {
 /// A task of one runtime waits in the `block_on` of another one; the tasks that its worker runs on top of it still are the first one's.
 #[test]
 fn tasks_on_top_spawn_where_they_belong() {
-    within(LIMIT, || {
+    within(TEST_MAX, || {
         let one = Runtime::builder().workers(1).thread_name("one").build().unwrap();
         let (entered, is_entered) = mpsc::channel();
         let is_done = Arc::new(AtomicBool::new(false));
@@ -275,7 +273,7 @@ fn tasks_on_top_spawn_where_they_belong() {
 /// A guard of `enter` outlives the `block_on` in which it was made: that must be noticed, and harm nobody.
 #[test]
 fn a_guard_out_of_order() {
-    within(LIMIT, || {
+    within(TEST_MAX, || {
         let one = runtime(1);
         let late = one.handle().clone();
         // What the late guard keeps alive for ever is no leak as long as somebody can name it.

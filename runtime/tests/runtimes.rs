@@ -5,17 +5,14 @@ mod support;
 
 use std::collections::HashSet;
 use std::os::unix::net::UnixStream;
-use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use smolkit_runtime::{Async, Handle, Runtime, Timer, block_on, spawn, unblock};
-use support::{wait_until, within};
-
-const LIMIT: Duration = Duration::from_secs(20);
+use support::{STEP_MAX, TEST_MAX, alone, wait_until, within};
 
 async fn thread_name() -> String {
     thread::current().name().unwrap_or_default().into()
@@ -23,7 +20,7 @@ async fn thread_name() -> String {
 
 #[test]
 fn side_by_side() {
-    within(LIMIT, || {
+    within(TEST_MAX, || {
         let make = |name: &str| Runtime::builder().workers(1).thread_name(name).build().unwrap();
         let (one, two) = (make("one"), make("two"));
         assert!(Handle::try_current().is_err());
@@ -50,7 +47,7 @@ fn side_by_side() {
 
 #[test]
 fn a_handle_outlives_its_runtime() {
-    within(LIMIT, || {
+    within(TEST_MAX, || {
         let runtime = Runtime::builder().workers(1).build().unwrap();
         let handle = runtime.handle().clone();
         drop(runtime);
@@ -64,7 +61,7 @@ fn a_handle_outlives_its_runtime() {
 
 #[test]
 fn hooks() {
-    within(LIMIT, || {
+    within(TEST_MAX, || {
         let calls: Arc<[AtomicUsize; 4]> = Arc::default();
         let hook = |i: usize| {
             let calls = calls.clone();
@@ -87,9 +84,32 @@ fn hooks() {
     });
 }
 
+/// A hook that is called before the sleep may spawn: the task is no reason to wake the worker, for it is awake.
+#[test]
+fn a_hook_that_spawns_before_the_sleep() {
+    within(TEST_MAX, || {
+        for workers in [1, 2] {
+            let done = Arc::new(AtomicUsize::new(0));
+            let is_first = AtomicBool::new(true);
+            let hook = {
+                let done = done.clone();
+                move || {
+                    if is_first.swap(false, Ordering::SeqCst) {
+                        let done = done.clone();
+                        spawn(async move { done.fetch_add(1, Ordering::SeqCst) }).detach();
+                    }
+                }
+            };
+            let _runtime =
+                Runtime::builder().workers(workers).on_thread_park(hook).build().unwrap();
+            wait_until("the hook's task runs", || done.load(Ordering::SeqCst) == 1);
+        }
+    });
+}
+
 #[test]
 fn metrics() {
-    within(LIMIT, || {
+    within(TEST_MAX, || {
         let runtime = Runtime::builder().workers(2).build().unwrap();
         let metrics = runtime.metrics();
         assert_eq!(metrics.workers(), 2);
@@ -102,7 +122,11 @@ fn metrics() {
             }
         });
         wait_until("polls are published", || metrics.polls() >= 1_000);
-        wait_until("both have parked", || metrics.parks() >= 2);
+        // A worker that has nothing to do parks for good; what it is woken for once more ends that.
+        wait_until("a worker has parked, and again", || {
+            block_on(runtime.spawn(async { Timer::after(Duration::from_millis(1)).await }));
+            metrics.parks() >= 2
+        });
         assert_eq!((metrics.injector_depth(), metrics.local_queue_depth()), (0, 0));
         // Tasks that wait behind one that does not end can be seen.
         let (release, stuck) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -137,7 +161,7 @@ fn ends_within_its_deadline() {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
     }
-    within(LIMIT, || {
+    within(TEST_MAX, || {
         for timeout in [Some(Duration::ZERO), Some(Duration::from_millis(50)), None] {
             let runtime = Runtime::builder().workers(2).build().unwrap();
             let gone = Arc::new(AtomicUsize::new(0));
@@ -167,7 +191,7 @@ fn ends_within_its_deadline() {
                 Some(timeout) => runtime.shutdown_timeout(timeout),
                 None => runtime.shutdown_background(),
             }
-            assert!(start.elapsed() < Duration::from_secs(5));
+            assert!(start.elapsed() < STEP_MAX);
             // The other worker may have been in a poll just then.
             wait_until("all that wait are dropped", || gone.load(Ordering::SeqCst) == 100);
             drop(release);
@@ -177,56 +201,145 @@ fn ends_within_its_deadline() {
     });
 }
 
-const CHILD: &str = "SMOLKIT_TEST_CHILD";
-
 /// `helper_threads(false)`: no thread but the workers, whatever is done; and what needs one says so or does without.
 #[cfg(target_os = "linux")]
 #[test]
 fn no_helper_threads() {
-    if std::env::var_os(CHILD).is_none() {
-        let status = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "no_helper_threads", "--nocapture", "--test-threads=1"])
-            .env(CHILD, "1")
-            .status()
-            .unwrap();
-        assert!(status.success());
-        return;
-    }
-    let ids = || -> HashSet<String> {
-        let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-        tasks.map(|task| task.unwrap().file_name().into_string().unwrap()).collect()
-    };
-    let before = ids();
-    let runtime = Runtime::builder().workers(2).helper_threads(false).build().unwrap();
-    // Bound to the common shard: that of threads in `block_on`.
-    let (mut one, mut other) = runtime.block_on(async {
-        let (mut one, other) = Async::<UnixStream>::pair().unwrap();
-        assert!(futures_lite::future::poll_once(one.read(&mut [0])).await.is_none());
-        (one, other)
-    });
-    let error = runtime.block_on(runtime.spawn(async move {
-        let error = one.read(&mut [0]).await.expect_err("nobody drives the common shard");
-        other.write_all(b"x").await.unwrap();
-        drop((one, other));
-        error
-    }));
-    assert_eq!(error.kind(), std::io::ErrorKind::Unsupported);
-    assert!(error.to_string().contains("helper_threads(false)"), "{error}");
-    for _ in 0..3 {
-        runtime.block_on(runtime.spawn(async {
-            let caller = thread::current().id();
-            assert_eq!(unblock(move || thread::current().id()).await, caller);
-            Timer::after(Duration::from_millis(1)).await;
-            let (mut one, mut other) = Async::<UnixStream>::pair().unwrap();
-            other.write_all(b"x").await.unwrap();
-            one.read_exact(&mut [0]).await.unwrap();
-            // One worker of two: the other one stands in.
-            futures_executor::block_on(Timer::after(Duration::from_millis(5)));
-        }));
-        runtime.block_on(async {
-            Timer::after(Duration::from_millis(1)).await;
-            spawn(async { Timer::after(Duration::from_millis(1)).await }).await;
+    alone("no_helper_threads", || {
+        let ids = || -> HashSet<u32> { support::threads().map(|thread| thread.id()).collect() };
+        let before = ids();
+        let runtime = Runtime::builder().workers(2).helper_threads(false).build().unwrap();
+        // Bound to the common shard: that of threads in `block_on`.
+        let (mut one, mut other) = runtime.block_on(async {
+            let (mut one, other) = Async::<UnixStream>::pair().unwrap();
+            assert!(futures_lite::future::poll_once(one.read(&mut [0])).await.is_none());
+            (one, other)
         });
-    }
-    assert_eq!(ids().difference(&before).count(), 2, "the workers and nobody else");
+        let error = runtime.block_on(runtime.spawn(async move {
+            let error = one.read(&mut [0]).await.expect_err("nobody drives the common shard");
+            other.write_all(b"x").await.unwrap();
+            drop((one, other));
+            error
+        }));
+        assert_eq!(error.kind(), std::io::ErrorKind::Unsupported);
+        assert!(error.to_string().contains("helper_threads(false)"), "{error}");
+        for _ in 0..3 {
+            runtime.block_on(runtime.spawn(async {
+                let caller = thread::current().id();
+                assert_eq!(unblock(move || thread::current().id()).await, caller);
+                Timer::after(Duration::from_millis(1)).await;
+                let (mut one, mut other) = Async::<UnixStream>::pair().unwrap();
+                other.write_all(b"x").await.unwrap();
+                one.read_exact(&mut [0]).await.unwrap();
+                // One worker of two: the other one stands in.
+                futures_executor::block_on(Timer::after(Duration::from_millis(5)));
+            }));
+            runtime.block_on(async {
+                Timer::after(Duration::from_millis(1)).await;
+                spawn(async { Timer::after(Duration::from_millis(1)).await }).await;
+            });
+        }
+        assert_eq!(ids().difference(&before).count(), 2, "the workers and nobody else");
+    });
+}
+
+/// Whatever a stack's size is said to be, the runtime works or is refused with an error.
+#[test]
+fn stacks_of_every_size() {
+    within(TEST_MAX, || {
+        for bytes in [0, 1, 4096, 64 << 10, (64 << 10) + 1, 8 << 20] {
+            let runtime = Runtime::builder().workers(1).thread_stack_size(bytes).build().unwrap();
+            let text = block_on(runtime.spawn(async {
+                Timer::after(Duration::from_millis(1)).await;
+                let (mut one, mut other) = Async::<UnixStream>::pair().unwrap();
+                other.write_all(b"x").await.unwrap();
+                one.read_exact(&mut [0]).await.unwrap();
+                format!("{:?}", thread::current().name())
+            }));
+            assert!(text.contains("smolkit-worker-0"), "{bytes}");
+        }
+        for bytes in [usize::MAX, usize::MAX / 2, 1 << 60] {
+            let builder = Runtime::builder().workers(2).thread_stack_size(bytes);
+            assert!(builder.build().is_err(), "{bytes}");
+        }
+    });
+}
+
+#[test]
+fn names_of_every_length() {
+    within(TEST_MAX, || {
+        for name in ["", "a-name-that-is-longer-than-the-kernel-keeps", "Größe"] {
+            let runtime = Runtime::builder().workers(1).thread_name(name).build().unwrap();
+            assert_eq!(block_on(runtime.spawn(thread_name())), format!("{name}-0"));
+        }
+    });
+}
+
+#[test]
+#[should_panic(expected = "thread_name: \"a\\0b\" has a zero byte in it")]
+fn a_name_with_a_zero_byte() {
+    let _ = Runtime::builder().thread_name("a\0b");
+}
+
+/// Hooks may do what tasks may: spawn, wait, and end the runtime.
+#[test]
+fn hooks_that_use_the_runtime() {
+    within(TEST_MAX, || {
+        for workers in [1, 2] {
+            let waited = Arc::new(AtomicUsize::new(0));
+            let hook = || {
+                let waited = waited.clone();
+                let is_inside = AtomicBool::new(false);
+                move || {
+                    if is_inside.swap(true, Ordering::SeqCst) {
+                        return;
+                    }
+                    if waited.load(Ordering::SeqCst) < 100 {
+                        block_on(spawn(async { Timer::after(Duration::from_micros(10)).await }));
+                        waited.fetch_add(1, Ordering::SeqCst);
+                    }
+                    is_inside.store(false, Ordering::SeqCst);
+                }
+            };
+            let builder = Runtime::builder().workers(workers).on_thread_start(hook());
+            let builder = builder.on_thread_park(hook()).on_thread_unpark(hook());
+            let runtime = builder.on_thread_stop(|| spawn(async {}).detach()).build().unwrap();
+            while waited.load(Ordering::SeqCst) < 100 {
+                block_on(runtime.spawn(Timer::after(Duration::from_micros(50))));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_hook_that_drops_the_runtime() {
+    within(TEST_MAX, || {
+        for workers in [1, 2] {
+            for at_park in [true, false] {
+                let (sender, runtimes) = std::sync::mpsc::channel::<Runtime>();
+                let runtimes = Mutex::new(runtimes);
+                let (done, is_done) = std::sync::mpsc::channel();
+                let hook = move || {
+                    if let Ok(runtime) = runtimes.lock().unwrap().try_recv() {
+                        drop(runtime);
+                        done.send(()).unwrap();
+                    }
+                };
+                let builder = Runtime::builder().workers(workers);
+                let builder = if at_park {
+                    builder.on_thread_park(hook)
+                } else {
+                    builder.on_thread_unpark(hook)
+                };
+                let runtime = builder.build().unwrap();
+                let handle = runtime.handle().clone();
+                let pending = handle.spawn(std::future::pending::<()>());
+                sender.send(runtime).unwrap();
+                while is_done.try_recv().is_err() {
+                    let _ = block_on(handle.spawn(async {}).fallible());
+                }
+                assert_eq!(block_on(pending.fallible()), None);
+            }
+        }
+    });
 }

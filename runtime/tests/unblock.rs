@@ -11,11 +11,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, StreamExt, future};
 use smolkit_runtime::{Unblock, block_on};
-use support::{Random, STEP_MAX, rounds, wait_until, within};
+use support::{Random, TEST_MAX, rounds, wait_until, within};
 
 /// A reader that gives what the test sends, and ends with it.
 struct Fed(Receiver<io::Result<Vec<u8>>>, Vec<u8>);
@@ -82,7 +81,7 @@ async fn begins<F: Future + Unpin>(future: &mut F) {
 
 #[test]
 fn a_dropped_read_loses_nothing() {
-    within(STEP_MAX, || {
+    within(TEST_MAX, || {
         block_on(async {
             let (sender, reader) = Fed::new();
             let mut reader = Unblock::new(reader);
@@ -103,7 +102,7 @@ fn a_dropped_read_loses_nothing() {
 
 #[test]
 fn an_error_of_reading_comes_behind_its_bytes() {
-    within(STEP_MAX, || {
+    within(TEST_MAX, || {
         block_on(async {
             let (sender, reader) = Fed::new();
             let mut reader = Unblock::new(reader);
@@ -135,7 +134,7 @@ fn reading_ahead_is_bounded() {
             Ok(buf.len())
         }
     }
-    within(Duration::from_secs(20), || {
+    within(TEST_MAX, || {
         block_on(async {
             let made = Arc::new(AtomicUsize::new(0));
             let mut reader = Unblock::with_capacity(1_000, Endless(made.clone()));
@@ -158,7 +157,7 @@ fn reading_ahead_is_bounded() {
 
 #[test]
 fn an_error_of_writing_comes_out_once() {
-    within(STEP_MAX, || {
+    within(TEST_MAX, || {
         block_on(async {
             let (leave, writer) = Gated::new();
             let mut writer = Unblock::new(writer);
@@ -185,7 +184,7 @@ fn an_error_of_writing_comes_out_once() {
 
 #[test]
 fn writes_wait_for_room() {
-    within(STEP_MAX, || {
+    within(TEST_MAX, || {
         block_on(async {
             let (leave, writer) = Gated::new();
             let (written, flushes) = (writer.written.clone(), writer.flushes.clone());
@@ -209,7 +208,7 @@ fn writes_wait_for_room() {
 /// Bytes that were accepted are written though nobody is there any more.
 #[test]
 fn dropping_a_writer_writes_the_rest() {
-    within(STEP_MAX, || {
+    within(TEST_MAX, || {
         let (leave, writer) = Gated::new();
         let (written, flushes) = (writer.written.clone(), writer.flushes.clone());
         block_on(async {
@@ -226,7 +225,7 @@ fn dropping_a_writer_writes_the_rest() {
 /// A value that goes in two directions: writing does not lose what was read ahead.
 #[test]
 fn writing_between_reads() {
-    within(STEP_MAX, || {
+    within(TEST_MAX, || {
         block_on(async {
             let (one, mut other) = UnixStream::pair().unwrap();
             let mut one = Unblock::new(one);
@@ -251,7 +250,7 @@ fn writing_between_reads() {
 
 #[test]
 fn seeking_knows_what_was_read_ahead() {
-    within(STEP_MAX, || {
+    within(TEST_MAX, || {
         block_on(async {
             let mut file = scratch("seek");
             file.write_all(&(0..=255).collect::<Vec<u8>>()).unwrap();
@@ -288,7 +287,7 @@ fn seeking_knows_what_was_read_ahead() {
 /// Random operations on a file and on a `Cursor` give the same.
 #[test]
 fn as_a_cursor() {
-    within(Duration::from_secs(60), || {
+    within(TEST_MAX, || {
         let mut random = Random(0x5eed);
         for _ in 0..rounds(20, 400) {
             let mut model = Cursor::new(Vec::new());
@@ -333,7 +332,7 @@ fn as_a_cursor() {
 
 #[test]
 fn items_in_order_and_bounded() {
-    within(STEP_MAX, || {
+    within(TEST_MAX, || {
         block_on(async {
             let taken = Arc::new(AtomicUsize::new(0));
             let counter = taken.clone();
@@ -354,7 +353,7 @@ fn items_in_order_and_bounded() {
 
 #[test]
 fn calls_on_the_value() {
-    within(STEP_MAX, || {
+    within(TEST_MAX, || {
         block_on(async {
             let mut list = Unblock::new(vec![1]);
             assert_eq!(list.with_mut(|list| list.len()).await, 1);
@@ -393,7 +392,7 @@ fn a_panic_goes_to_its_caller() {
             Ok(())
         }
     }
-    within(STEP_MAX, || {
+    within(TEST_MAX, || {
         let mut bomb = Unblock::new(Bomb);
         for _ in 0..2 {
             let read = catch_unwind(AssertUnwindSafe(|| block_on(bomb.read(&mut [0]))));

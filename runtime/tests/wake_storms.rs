@@ -4,17 +4,19 @@
 mod support;
 
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier};
 use std::task::Poll;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use smolkit_runtime::{Runtime, Timer, block_on};
-use support::within;
+use support::{TEST_MAX, within};
 
 const STORM: usize = 1 << 20;
+/// So many wake-ups of it have to be seen by a thread that goes back to sleep after each.
+const POLLS_MIN: usize = 100;
 
 /// Waits in `poll` until another thread has called the waker often enough; then once more for a wake-up of its own.
 async fn stormed() {
@@ -43,7 +45,7 @@ async fn stormed() {
 /// E12: nobody reads what the wake-ups write meanwhile.
 #[test]
 fn while_the_thread_is_busy() {
-    within(Duration::from_secs(60), || {
+    within(TEST_MAX, || {
         block_on(stormed());
         let runtime = Runtime::builder().workers(1).build().unwrap();
         block_on(runtime.spawn(stormed()));
@@ -69,18 +71,21 @@ fn while_the_thread_is_busy() {
 /// E12: the same for a thread that sleeps in the reactor and is called by several.
 #[test]
 fn while_the_thread_sleeps() {
-    within(Duration::from_secs(120), || {
+    within(TEST_MAX, || {
         let stop = Arc::new(AtomicBool::new(false));
         let mut callers = Vec::new();
-        let mut polls = 0;
+        let polls = Arc::new(AtomicUsize::new(0));
         block_on(poll_fn(|cx| {
-            polls += 1;
+            polls.fetch_add(1, Ordering::SeqCst);
             if callers.is_empty() {
                 for _ in 0..4 {
-                    let (waker, stop) = (cx.waker().clone(), stop.clone());
+                    let (waker, stop, polls) = (cx.waker().clone(), stop.clone(), polls.clone());
                     callers.push(thread::spawn(move || {
-                        for _ in 0..STORM / 4 {
+                        // Often enough, and until it has been back to sleep a few times, however the threads take turns.
+                        let mut calls = 0;
+                        while calls < STORM / 4 || polls.load(Ordering::SeqCst) < POLLS_MIN {
                             waker.wake_by_ref();
+                            calls += 1;
                         }
                         stop.store(true, Ordering::SeqCst);
                         waker.wake();
@@ -89,7 +94,6 @@ fn while_the_thread_sleeps() {
             }
             if stop.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
         }));
-        assert!(polls > 1);
         for caller in callers {
             caller.join().unwrap();
         }
@@ -105,22 +109,15 @@ fn one_event_wakes_one_worker() {
 
     use futures_lite::{AsyncReadExt, AsyncWriteExt};
     use smolkit_runtime::Async;
-    use support::rounds;
+    use support::{rounds, threads};
 
-    /// Voluntary context switches of all threads with this name.
-    fn switches(name: &str) -> usize {
-        let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
-        let threads =
-            tasks.map(|task| std::fs::read_to_string(task.path().join("status")).unwrap());
-        let ours = threads.filter(|status| status.starts_with(&format!("Name:\t{name}")));
-        ours.map(|status| {
-            let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"));
-            line.unwrap().rsplit('\t').next().unwrap().parse::<usize>().unwrap()
-        })
-        .sum()
+    /// How often the workers have gone to sleep.
+    fn switches() -> u64 {
+        let workers = threads().filter(|thread| thread.name().starts_with("herd"));
+        workers.map(|worker| worker.voluntary_switches()).sum()
     }
 
-    within(Duration::from_secs(120), || {
+    within(TEST_MAX, || {
         let runtime =
             Runtime::builder().workers(8).thread_name("herd".to_string()).build().unwrap();
         let (one, mut other) = UnixStream::pair().unwrap();
@@ -139,15 +136,17 @@ fn one_event_wakes_one_worker() {
             }
         };
         events(100);
-        // The warden's looks go by the clock: on a machine that is busy with other things there are more of them. The least of three counts.
+        // The warden's looks go by the clock, one in 2 ms: on a machine that is busy with other things there are more of them for each event.
         let count = rounds(1_000, 10_000);
-        let least = (0..3).map(|_| {
-            let before = switches("herd");
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            let (before, start) = (switches(), Instant::now());
             events(count);
-            switches("herd") - before
-        });
-        let least = least.min().unwrap();
-        assert!(least <= 3 * count, "{least} switches for {count} events");
+            let looks = start.elapsed().as_millis() as u64 / 2;
+            seen.push((switches() - before, looks));
+        }
+        let is_little = |(switches, looks): &(u64, u64)| *switches <= 3 * count as u64 + looks;
+        assert!(seen.iter().any(is_little), "switches and looks for {count} events: {seen:?}");
         drop(other);
         block_on(echo);
     });

@@ -8,6 +8,7 @@
 #![allow(dead_code)]
 
 mod sync {
+    pub(crate) use loom::sync::atomic::AtomicPtr as StaticPtr;
     pub(crate) use loom::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering, fence};
     pub(crate) use loom::sync::{Arc, Mutex, MutexGuard};
     pub(crate) use loom::thread;
@@ -19,6 +20,9 @@ mod sync {
         mutex.lock().expect("no model panics under a lock")
     }
 }
+
+#[path = "../../src/executor/primary.rs"]
+mod primary;
 
 #[path = "../../src/executor/queue.rs"]
 mod queue;
@@ -50,13 +54,28 @@ mod warden;
 #[path = "../../src/reactor/readiness.rs"]
 mod readiness;
 
+#[path = "../../src/executor/waiting.rs"]
+mod waiting;
+
+#[path = "../../src/executor/wakers.rs"]
+mod wakers;
+
+mod context;
+mod reactor;
+mod sys;
+
 mod tests;
 
 /// Explores a model with at most `preemptions` involuntary switches between threads.
 fn explore(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
-    builder.check(model);
+    let model = std::sync::Arc::new(model);
+    builder.check(move || {
+        // In a thread of its own: loom explores fewer orders of the first one.
+        let model = model.clone();
+        loom::thread::spawn(move || model()).join().unwrap();
+    });
 }
 
 /// A lock that may be tried, as the standard library's: loom's own keeps a thread that tries it blocked for as long as another one holds it.

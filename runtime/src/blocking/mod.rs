@@ -99,7 +99,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Limits {
         let wanted = env::var(THREADS_MAX_VARIABLE).ok();
-        let wanted = wanted.and_then(|value| value.trim().parse().ok());
+        let wanted = wanted.and_then(|value| value.trim_ascii().parse().ok());
         Limits {
             threads_max: wanted.unwrap_or(THREADS_MAX_DEFAULT).clamp(1, THREADS_MAX),
             keep_alive: KEEP_ALIVE_DEFAULT,

@@ -1,20 +1,19 @@
 //! The threads, and the queue from which they take their jobs.
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, OnceLock, PoisonError};
-use std::thread::{self, Thread};
+use std::sync::{OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_task::Runnable;
-use concurrent_queue::ConcurrentQueue;
 
 use super::crew::{Call, Crew};
 use super::{Limits, Metrics};
 use crate::context;
-use crate::sync::{Mutex, lock};
+use crate::sync::thread::{self, Thread};
+use crate::sync::{AtomicU64, AtomicUsize, ConcurrentQueue, Condvar, Mutex, Ordering, lock};
+use crate::sys::cores::parallelism;
+use crate::threads;
 
 /// How long a thread leaves jobs to others that turn over quickly, before it looks again.
 ///
@@ -30,6 +29,8 @@ pub(super) struct Pool {
     keep_alive: Mutex<Duration>,
     /// So many threads work on jobs at once without asking whether more of them would help.
     cores: usize,
+    /// Relaxed, as all counts below: they order nothing. A thread's number has to differ from others', and of turnovers an old count means one
+    /// thread more, or a look later.
     next_id: AtomicUsize,
     /// Jobs that have been begun.
     begun: AtomicU64,
@@ -63,7 +64,7 @@ impl Pool {
             queue: ConcurrentQueue::unbounded(),
             crew: Crew::new(limits.threads_max),
             keep_alive: Mutex::new(limits.keep_alive),
-            cores: thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            cores: parallelism(),
             next_id: AtomicUsize::new(0),
             begun: AtomicU64::new(0),
             turnovers: AtomicU64::new(0),
@@ -128,8 +129,8 @@ impl Pool {
     fn start_thread(&'static self) -> io::Result<()> {
         context::may_start_thread("a thread for blocking work")?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let builder = thread::Builder::new().name(format!("smolkit-block-{id}"));
-        builder.spawn(move || self.work(id)).map(drop)
+        let life = Box::new(move || self.work(id));
+        threads::start(format!("smolkit-block-{id}"), None, life).map(drop)
     }
 
     /// For whoever has been called: what the others get done until it is up.

@@ -1,7 +1,10 @@
 //! Executors as plain values: [`Executor`] for threads, [`LocalExecutor`] for one.
 
+mod bales;
+mod call;
 mod injector;
 mod local;
+mod primary;
 pub(crate) mod queue;
 pub(crate) mod runner;
 pub(crate) mod sleepers;
@@ -9,8 +12,9 @@ pub(crate) mod state;
 mod statics;
 mod tally;
 mod task;
-mod tracked;
+pub(crate) mod tracked;
 mod waiting;
+pub(crate) mod wakers;
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -25,6 +29,7 @@ pub use self::statics::{StaticExecutor, StaticLocalExecutor};
 
 use self::runner::{Runner, Sleeper};
 use self::state::{Shared, State};
+use self::tracked::spawn_boxed_if_large;
 
 use crate::Task;
 use crate::context::{EnterRunner, PollInside};
@@ -73,8 +78,10 @@ impl<'a> Executor<'a> {
     ///
     /// Dropping the [`Task`] cancels it. A panic of the task goes to whoever awaits it.
     pub fn spawn<T: Send + 'a>(&self, future: impl Future<Output = T> + Send + 'a) -> Task<T> {
-        // SAFETY: the future is `Send`, and `drop` ends the tasks before `'a` ends.
-        unsafe { self.shared().spawn(future) }
+        spawn_boxed_if_large!(future => {
+            // SAFETY: the future is `Send`, and `drop` ends the tasks before `'a` ends.
+            unsafe { self.shared().spawn(future) }
+        })
     }
 
     /// Spawns many tasks, and puts their handles into `handles`.
@@ -99,6 +106,10 @@ impl<'a> Executor<'a> {
     }
 
     /// Waits until a task is ready, and runs it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping this future loses no task: one that it has been called for goes to another runner, or to the next.
     pub async fn tick(&self) {
         let state = self.state();
         let ticker = Ticker { state, sleeper: Sleeper::new(state) };
@@ -144,7 +155,7 @@ impl<'a> Executor<'a> {
     fn shared(&self) -> &Shared {
         self.shared.get_or_init(|| {
             // Nobody watches over those who run this executor: a push wakes a sleeper at once.
-            Shared::new(1, crate::rt::parallelism())
+            Shared::new(1, crate::sys::cores::parallelism())
         })
     }
 

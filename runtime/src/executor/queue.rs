@@ -8,7 +8,7 @@
 
 use std::ptr::{self, NonNull};
 
-/// How many tasks wait here before half of them go to the injector.
+/// How many tasks wait here before half of them become a bale.
 pub(crate) use crate::sync::QUEUE_CAPACITY as CAPACITY;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering};
 
@@ -49,8 +49,14 @@ impl LocalQueue {
 
     /// Owner only: puts a task into the slot for the newest, and gives back the one that was there.
     pub(crate) fn replace_newest(&self, item: Item) -> Option<Item> {
-        // Release: the thief that takes the item sees the task. Acquire: we may run what we get.
-        NonNull::new(self.newest.swap(item.as_ptr(), Ordering::AcqRel))
+        // Relaxed: nobody else fills the slot, so it stays empty if it is.
+        if self.newest.load(Ordering::Relaxed).is_null() {
+            // Release: as below.
+            self.newest.store(item.as_ptr(), Ordering::Release);
+            return None;
+        }
+        // Release: the thief that takes the item sees the task. No Acquire: what we get is what we have put there.
+        NonNull::new(self.newest.swap(item.as_ptr(), Ordering::Release))
     }
 
     /// Takes the newest task. For the owner, and for thieves that found nothing else.

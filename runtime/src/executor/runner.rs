@@ -1,20 +1,22 @@
 //! One who runs tasks: a worker of a runtime, or a `run()` future of an executor.
 
 use std::cell::Cell;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Waker};
 
 use async_task::Runnable;
 
-use super::injector::{Bale, Load};
+use super::bales::Bale;
 use super::queue::{CAPACITY, Item};
 use super::state::{Local, State};
 use super::tally::Tally;
 use crate::context;
+use crate::sync::Ordering;
 
-/// Every so many polls the injector comes first, so that local tasks cannot starve it.
-const INJECTOR_INTERVAL: u32 = 61;
+/// Every so many polls the injector or the oldest bale comes first, in turn, so that local tasks cannot starve them.
+const SHARED_INTERVAL: u32 = 61;
+/// So many tasks of the oldest bale are taken then, at the least.
+const OLDEST_SHARE: usize = 4;
 /// So many tasks in a row come from the slot for the newest; then the queue has its turn.
 const NEWEST_RUN_MAX: u32 = 3;
 /// At the most so many tasks move from the injector to a local queue at once.
@@ -26,7 +28,10 @@ pub(crate) struct Runner {
     state: Arc<State>,
     local: Arc<Local>,
     sleeper: Sleeper,
-    ticks: Cell<u32>,
+    /// Polls until what is shared comes first.
+    countdown: Cell<u32>,
+    /// Whether it is a bale's turn then, and whenever nothing else is left.
+    is_bales_turn: Cell<bool>,
     newest_run: Cell<u32>,
     /// While it wakes the tasks of a batch of events, the order of the events is kept.
     in_order: Cell<bool>,
@@ -45,7 +50,8 @@ impl Runner {
             local,
             random: Cell::new((sleeper.id as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)),
             sleeper,
-            ticks: Cell::new(0),
+            countdown: Cell::new(SHARED_INTERVAL),
+            is_bales_turn: Cell::new(true),
             newest_run: Cell::new(0),
             in_order: Cell::new(false),
             steals: Cell::new(0),
@@ -93,7 +99,7 @@ impl Runner {
         let older = unsafe { Bale::unload(&self.local.queue) };
         // None if thieves were faster.
         if let Some(bale) = older {
-            self.state.injector.push(Load::Many(bale));
+            self.state.bales.push(bale);
         }
         if let Err(item) = self.local.queue.push(item) {
             // SAFETY: as above, and `push` gave it back.
@@ -112,6 +118,7 @@ impl Runner {
         self.next_of(1)
     }
 
+    #[inline]
     fn next_of(&self, least: usize) -> Option<Runnable> {
         self.sleeper.wake_up(&self.state);
         let runnable = self.next_own().or_else(|| self.search(least));
@@ -165,11 +172,12 @@ impl Runner {
         cx.waker().wake_by_ref();
     }
 
+    #[inline]
     fn next_own(&self) -> Option<Runnable> {
-        let ticks = self.ticks.get().wrapping_add(1);
-        self.ticks.set(ticks);
-        if ticks % INJECTOR_INTERVAL == 0 {
-            if let Some(runnable) = self.take_injected() {
+        let countdown = self.countdown.get() - 1;
+        self.countdown.set(countdown);
+        if countdown == 0 {
+            if let Some(runnable) = self.take_shared_first() {
                 return Some(runnable);
             }
         }
@@ -184,52 +192,80 @@ impl Runner {
             item = queue.pop().or_else(|| queue.take_newest());
         }
         // SAFETY: the queue holds what `push` put in with `into_raw`, and gives every item out once.
-        item.map(|item| unsafe { Runnable::from_raw(item) }).or_else(|| self.take_injected())
+        item.map(|item| unsafe { Runnable::from_raw(item) }).or_else(|| self.take_shared())
+    }
+
+    /// A task that has waited where all runners get at it, although there are others here.
+    #[cold]
+    fn take_shared_first(&self) -> Option<Runnable> {
+        self.countdown.set(SHARED_INTERVAL);
+        let from_bale = || {
+            // As many as come to their turn before the next share, if few wait here.
+            let queue = &self.local.queue;
+            let more = (SHARED_INTERVAL as usize).saturating_sub(queue.len()).max(OLDEST_SHARE) - 1;
+            let first = self.state.bales.take_some(more, queue)?;
+            self.call_for_backlog();
+            Some(first)
+        };
+        self.by_turns(from_bale)
+    }
+
+    /// Nothing is left here: takes the newest bale, or a share of the injector. Each has its turn, so that neither starves.
+    #[inline(never)]
+    fn take_shared(&self) -> Option<Runnable> {
+        let from_bale = || self.state.bales.take_newest().and_then(|bale| self.take_in(bale));
+        self.by_turns(from_bale)
+    }
+
+    /// Takes from a bale, or a share of the injector if there is none; the next time the other way round.
+    fn by_turns(&self, from_bale: impl FnOnce() -> Option<Runnable>) -> Option<Runnable> {
+        if self.is_bales_turn.replace(!self.is_bales_turn.get()) {
+            from_bale().or_else(|| self.take_injected())
+        } else {
+            self.take_injected().or_else(from_bale)
+        }
     }
 
     /// Takes a share of the injector: the first to run, the others into the local queue.
     fn take_injected(&self) -> Option<Runnable> {
         let injector = &self.state.injector;
-        let first = match injector.pop()? {
-            Load::One(runnable) => runnable,
-            Load::Many(bale) => return self.take_bale(bale),
-        };
+        let first = injector.pop()?;
         let share = injector.len() / self.state.locals().len().max(1);
         let room = CAPACITY - self.local.queue.len().min(CAPACITY);
         for _ in 0..share.min(INJECTOR_BATCH_MAX).min(room) {
-            match injector.pop() {
-                Some(Load::One(runnable)) => {
-                    if let Err(item) = self.local.queue.push(runnable.into_raw()) {
-                        // SAFETY: `push` gave back what `into_raw` made one line above.
-                        self.state.inject(unsafe { Runnable::from_raw(item) });
-                    }
-                }
-                Some(bale) => {
-                    injector.push(bale);
-                    break;
-                }
-                None => break,
+            let Some(runnable) = injector.pop() else { break };
+            if let Err(item) = self.local.queue.push(runnable.into_raw()) {
+                // SAFETY: `push` gave back what `into_raw` made one line above.
+                self.state.inject(unsafe { Runnable::from_raw(item) });
             }
         }
+        self.call_for_backlog();
         Some(first)
     }
 
-    /// Takes the first of a bale, and the others into the local queue; what has no room there changes places with the older half of it.
-    fn take_bale(&self, mut bale: Box<Bale>) -> Option<Runnable> {
+    /// Takes the first task of a bale to run, and the others into the local queue, which is empty or nearly so.
+    fn take_in(&self, mut bale: Bale) -> Option<Runnable> {
         let first = bale.pop();
-        if !bale.load(&self.local.queue) {
-            // SAFETY: the queue holds what `push` put in with `into_raw`.
-            let older = unsafe { Bale::unload(&self.local.queue) };
-            if let Some(older) = older {
-                self.state.injector.push(Load::Many(older));
-            }
-            if !bale.load(&self.local.queue) {
-                self.state.injector.push(Load::Many(bale));
-            }
+        if !bale.load(&self.local.queue, CAPACITY) {
+            self.state.bales.push(bale);
         }
+        self.call_for_backlog();
         first
     }
 
+    /// Tasks have come here from where all get at them. Whoever fell asleep while they were in neither queue has seen them nowhere.
+    fn call_for_backlog(&self) {
+        if self.local.queue.len() >= self.state.backlog_min {
+            self.state.notify();
+        }
+    }
+
+    /// Whether a task waits here.
+    pub(crate) fn has_own(&self) -> bool {
+        self.local.queue.len() > 0 || self.local.queue.has_newest()
+    }
+
+    #[inline(never)]
     fn search(&self, least: usize) -> Option<Runnable> {
         let locals = self.state.locals();
         if locals.len() < 2 || !self.sleeper.start_search(&self.state, locals.len().div_ceil(2)) {
@@ -253,7 +289,11 @@ impl Runner {
             self.steals.set(self.steals.get() + 1);
         }
         // SAFETY: the queues hold what `push` put in with `into_raw`, and give every item out once.
-        item.map(|item| unsafe { Runnable::from_raw(item) }).or_else(|| self.take_injected())
+        let stolen = item.map(|item| unsafe { Runnable::from_raw(item) });
+        // The oldest bale: what is in it leads furthest away from what its owner is at.
+        stolen
+            .or_else(|| self.state.bales.take_oldest().and_then(|bale| self.take_in(bale)))
+            .or_else(|| self.take_injected())
     }
 
     /// How often it has stolen since this was last asked.
@@ -304,15 +344,22 @@ enum Phase {
 
 impl Sleeper {
     pub(super) fn new(state: &State) -> Sleeper {
+        // Relaxed: it has to differ from others, no more.
         let id = state.next_id.fetch_add(1, Ordering::Relaxed);
         Sleeper { id, phase: Cell::new(Phase::Working) }
     }
 
+    #[inline]
     pub(super) fn wake_up(&self, state: &State) {
         if self.phase.get() == Phase::Asleep {
-            let is_notified = state.sleepers.wake_up(self.id);
-            self.phase.set(if is_notified { Phase::Searching } else { Phase::Working });
+            self.end_sleep(state);
         }
+    }
+
+    #[cold]
+    fn end_sleep(&self, state: &State) {
+        let is_notified = state.sleepers.wake_up(self.id);
+        self.phase.set(if is_notified { Phase::Searching } else { Phase::Working });
     }
 
     fn start_search(&self, state: &State, searchers_max: usize) -> bool {
@@ -326,11 +373,16 @@ impl Sleeper {
     }
 
     /// It has a task to run. The last searcher passes the search on if there is more.
+    #[inline]
     pub(super) fn found(&self, state: &State) {
-        if self.phase.replace(Phase::Working) == Phase::Searching
-            && state.sleepers.end_search()
-            && state.has_work(state.backlog_min)
-        {
+        if self.phase.replace(Phase::Working) == Phase::Searching {
+            self.end_search(state);
+        }
+    }
+
+    #[cold]
+    fn end_search(&self, state: &State) {
+        if state.sleepers.end_search() && state.has_work(state.backlog_min) {
             state.notify();
         }
     }
@@ -339,8 +391,8 @@ impl Sleeper {
         let was_searching = self.phase.get() == Phase::Searching;
         state.sleepers.fall_asleep(self.id, context::keep_runner_waker(waker), was_searching);
         self.phase.set(Phase::Asleep);
-        state.sleepers.recheck();
-        if state.has_work(least) {
+        // Who searches finds what is there, or looks once more when it gives up: no need to spin until it has.
+        if !state.sleepers.recheck() && state.has_work(least) {
             self.wake_up(state);
             return false;
         }

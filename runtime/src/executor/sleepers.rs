@@ -10,7 +10,7 @@
 //!
 //! *Push*: make the task visible, fence, look at the counts. Somebody searches: nothing to do, they will find it or look again.
 //! Nobody searches and somebody sleeps: take one off the list, count it as searching, wake it.
-//! *Sleep*: get on the list, stop counting as a searcher, fence, look at all queues once more.
+//! *Sleep*: get on the list, stop counting as a searcher, fence, look at all queues once more, unless somebody else searches: they do that.
 //! Of a push and a sleep that race, one sees the other. A searcher that finds a task while it is the last one wakes the next if
 //! there is more, because pushes relied on it.
 
@@ -30,8 +30,8 @@ impl<W> Sleepers<W> {
         Sleepers { counts: AtomicUsize::new(0), list: Mutex::new(Vec::new()) }
     }
 
-    /// After a push: the sleeper to wake, if one has to be. It counts as searching from now on.
-    pub(crate) fn notify(&self) -> Option<W> {
+    /// After a push: the sleeper to wake, with its number, if one has to be. It counts as searching from now on.
+    pub(crate) fn notify(&self) -> Option<(usize, W)> {
         // Orders the push before the look; pairs with the fence in `recheck`.
         fence(Ordering::SeqCst);
         if !may_notify(self.counts.load(Ordering::SeqCst)) {
@@ -41,15 +41,22 @@ impl<W> Sleepers<W> {
         if !may_notify(self.counts.load(Ordering::SeqCst)) {
             return None;
         }
-        let (_, sleeper) = list.pop()?;
+        let sleeper = list.pop()?;
         self.counts.fetch_sub(ASLEEP - SEARCHING, Ordering::SeqCst);
         Some(sleeper)
     }
 
-    /// A sleeper to wake even if somebody searches: for whoever needs one more pair of eyes, not one more pair of hands.
-    pub(crate) fn rouse(&self) -> Option<W> {
+    /// Sleeper `id` could not be woken: it sleeps on, and is the last to be called again.
+    pub(crate) fn put_back(&self, id: usize, waker: W) {
         let mut list = lock(&self.list);
-        let (_, sleeper) = list.pop()?;
+        list.insert(0, (id, waker));
+        self.counts.fetch_add(ASLEEP - SEARCHING, Ordering::SeqCst);
+    }
+
+    /// A sleeper to wake even if somebody searches: for whoever needs one more pair of eyes, not one more pair of hands.
+    pub(crate) fn rouse(&self) -> Option<(usize, W)> {
+        let mut list = lock(&self.list);
+        let sleeper = list.pop()?;
         self.counts.fetch_sub(ASLEEP - SEARCHING, Ordering::SeqCst);
         Some(sleeper)
     }
@@ -62,9 +69,10 @@ impl<W> Sleepers<W> {
         self.counts.fetch_add(change, Ordering::SeqCst);
     }
 
-    /// Orders `fall_asleep` before the last look at the queues.
-    pub(crate) fn recheck(&self) {
+    /// Orders `fall_asleep` before the last look at the queues. True if that can be left to somebody who searches.
+    pub(crate) fn recheck(&self) -> bool {
         fence(Ordering::SeqCst);
+        searching(self.counts.load(Ordering::SeqCst)) > 0
     }
 
     /// Runner `id` is up. True if it was notified, and so counts as searching.

@@ -1,28 +1,28 @@
-//! What all parts of one executor share: the injector, the local queues, the sleepers, and the account of live tasks.
+//! What all parts of one executor share: the injector, the bales, the local queues, the sleepers, and the account of live tasks.
 
 use std::future::Future;
 use std::ptr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
-use std::thread;
-use std::time::Instant;
 
 use async_task::{Runnable, Task};
 
-use super::injector::{Injector, Load};
+use super::bales::Bales;
+use super::call::call;
+use super::injector::Injector;
+use super::primary::Ranked;
 use super::queue::LocalQueue;
 use super::runner::Runner;
 use super::sleepers::Sleepers;
 use super::tally::Tally;
 use super::task;
-use super::tracked::INLINE_BYTES_MAX;
 use super::waiting::Waiting;
 use crate::context;
+use crate::sync::{AtomicBool, AtomicUsize, Instant, Ordering, RwLock, RwLockReadGuard, thread};
 
 pub(crate) struct State {
     pub(super) injector: Injector,
+    pub(super) bales: Bales,
     pub(super) locals: RwLock<Vec<Arc<Local>>>,
     pub(super) sleepers: Sleepers<Waker>,
     /// A push wakes a sleeper when so many tasks wait in its local queue, and when twice as many do...; thieves leave fewer alone.
@@ -51,12 +51,16 @@ impl Local {
 /// An executor's state, which outlives its tasks.
 pub(crate) struct Shared {
     pub(crate) state: Arc<State>,
+    is_primary: bool,
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
         // Nobody can spawn any more. What a spawn that raced with an earlier `close` has left behind goes now.
         self.close(None);
+        if self.is_primary {
+            State::rank().release();
+        }
     }
 }
 
@@ -65,6 +69,7 @@ impl Shared {
         let lists = parallelism.next_power_of_two().min(64);
         let state = Arc::new(State {
             injector: Injector::new(),
+            bales: Bales::new(),
             locals: RwLock::new(Vec::new()),
             sleepers: Sleepers::new(),
             backlog_min,
@@ -73,7 +78,8 @@ impl Shared {
             elsewhere: Tally::new(),
             waiting: (0..lists).map(|_| Waiting::new()).collect(),
         });
-        Shared { state }
+        let is_primary = State::rank().claim(Arc::as_ptr(&state));
+        Shared { state, is_primary }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -87,22 +93,8 @@ impl Shared {
     /// The future must be `Send`, or the executor must stay on one thread. What the future borrows must live until `close` has
     /// returned true.
     pub(crate) unsafe fn spawn<T>(&self, future: impl Future<Output = T>) -> Task<T> {
-        if size_of_val(&future) > INLINE_BYTES_MAX {
-            let future = Box::pin(future);
-            // SAFETY: the caller's promise; a box changes nothing about it.
-            unsafe { self.spawn_inline(future) }
-        } else {
-            // SAFETY: the caller's promise.
-            unsafe { self.spawn_inline(future) }
-        }
-    }
-
-    /// # Safety
-    ///
-    /// As `spawn`.
-    unsafe fn spawn_inline<T>(&self, future: impl Future<Output = T>) -> Task<T> {
-        // SAFETY: the caller's promise. Our `Drop` waits for the future to be dropped.
-        let (runnable, task) = unsafe { task::new(&self.state, future) };
+        // SAFETY: the caller's promise. Our `Drop` waits for the future to be dropped, and gives the rank back only then.
+        let (runnable, task) = unsafe { task::new(&self.state, self.is_primary, future) };
         // The task has been counted before: either `close` finds it, or we see the flag. A runner that does neither (it counts without a fence) looks once more
         // when it leaves.
         if self.state.is_closed() {
@@ -150,7 +142,7 @@ impl State {
     }
 
     pub(super) fn inject(&self, runnable: Runnable) {
-        self.injector.push(Load::One(runnable));
+        self.injector.push(runnable);
     }
 
     pub(super) fn count_begin(&self) {
@@ -172,8 +164,14 @@ impl State {
         self.elsewhere.absorb(tally);
     }
 
-    pub(super) fn waiting(&self, thread: usize) -> &Waiting {
-        &self.waiting[thread & (self.waiting.len() - 1)]
+    /// Which list the tasks that a thread polls are on.
+    pub(super) fn waiting_list(&self, thread: usize) -> u16 {
+        // No more than 64.
+        (thread & (self.waiting.len() - 1)) as u16
+    }
+
+    pub(super) fn waiting(&self, list: u16) -> &Waiting {
+        &self.waiting[usize::from(list)]
     }
 
     /// Calls `f` with the runner of this executor that is being polled on this thread.
@@ -188,14 +186,32 @@ impl State {
 
     /// Wakes a sleeping runner if nobody searches.
     pub(crate) fn notify(&self) {
-        if let Some(waker) = self.sleepers.notify() {
-            waker.wake();
+        if let Some(sleeper) = self.sleepers.notify() {
+            if !self.wake(sleeper) {
+                self.wake_another();
+            }
         }
+    }
+
+    #[cold]
+    fn wake_another(&self) {
+        for _ in 1..self.sleepers.asleep() {
+            let Some(sleeper) = self.sleepers.notify() else { break };
+            if self.wake(sleeper) {
+                break;
+            }
+        }
+    }
+
+    /// False if the runner could not be called.
+    fn wake(&self, (id, waker): (usize, Waker)) -> bool {
+        call(waker).map_err(|waker| self.sleepers.put_back(id, waker)).is_ok()
     }
 
     /// Wakes a sleeping runner in any case.
     pub(crate) fn rouse(&self) {
-        if let Some(waker) = self.sleepers.rouse() {
+        if let Some((_, waker)) = self.sleepers.rouse() {
+            // Workers only are roused: their wakers do not panic.
             waker.wake();
         }
     }
@@ -204,12 +220,12 @@ impl State {
         self.is_closed.load(Ordering::SeqCst)
     }
 
-    /// How many loads wait in the injector (a task each, or half a local queue), and how many tasks in local queues.
+    /// How many tasks wait where all runners get at them, and how many in local queues.
     pub(crate) fn queued(&self) -> (usize, usize) {
         let locals = self.locals();
         let queues = locals.iter().map(|local| &local.queue);
         let local = queues.map(|queue| queue.len() + usize::from(queue.has_newest())).sum();
-        (self.injector.len(), local)
+        (self.injector.len() + self.bales.tasks(), local)
     }
 
     /// How many runners sleep.
@@ -220,6 +236,7 @@ impl State {
     /// Whether a runner that is about to sleep could get something.
     pub(super) fn has_work(&self, least: usize) -> bool {
         !self.injector.is_empty()
+            || !self.bales.is_empty()
             || self.locals().iter().any(|local| {
                 let queue = &local.queue;
                 let len = queue.len();
@@ -229,7 +246,8 @@ impl State {
 
     /// Takes one task, wherever it is.
     pub(super) fn take_any(&self) -> Option<Runnable> {
-        if let Some(runnable) = self.injector.pop_one() {
+        // Bales first: they come from runners only, and those look into the injector.
+        if let Some(runnable) = self.bales.take_one().or_else(|| self.injector.pop()) {
             return Some(runnable);
         }
         let locals = self.locals();

@@ -4,6 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 
+use super::tracked::spawn_boxed_if_large;
 use super::{Executor, LocalExecutor};
 use crate::Task;
 
@@ -38,7 +39,7 @@ impl StaticExecutor {
         &'static self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
-        self.executor.spawn(future)
+        spawn_boxed_if_large!(future => self.executor.spawn(future))
     }
 
     /// Spawns a task that borrows.
@@ -50,8 +51,10 @@ impl StaticExecutor {
         &'static self,
         future: impl Future<Output = T> + Send + 'a,
     ) -> Task<T> {
-        // SAFETY: the future is `Send`. The executor is never dropped; what the future borrows is the caller's promise.
-        unsafe { self.executor.shared().spawn(future) }
+        spawn_boxed_if_large!(future => {
+            // SAFETY: the future is `Send`. The executor is never dropped; what the future borrows is the caller's promise.
+            unsafe { self.executor.shared().spawn(future) }
+        })
     }
 
     /// Runs one task if one is ready, and says whether it did.
@@ -125,7 +128,7 @@ impl StaticLocalExecutor {
 
     /// Spawns a task, as [`LocalExecutor::spawn`] does.
     pub fn spawn<T: 'static>(&'static self, future: impl Future<Output = T> + 'static) -> Task<T> {
-        self.executor.spawn(future)
+        spawn_boxed_if_large!(future => self.executor.spawn(future))
     }
 
     /// Spawns a task that borrows.
@@ -137,8 +140,10 @@ impl StaticLocalExecutor {
         &'static self,
         future: impl Future<Output = T> + 'a,
     ) -> Task<T> {
-        // SAFETY: the executor is not `Sync`, so this is its thread. It is never dropped; what the future borrows is the caller's promise.
-        unsafe { self.executor.spawn_unchecked(future) }
+        spawn_boxed_if_large!(future => {
+            // SAFETY: the executor is not `Sync`, so this is its thread. It is never dropped; what the future borrows is the caller's promise.
+            unsafe { self.executor.spawn_unchecked(future) }
+        })
     }
 
     /// Runs one task if one is ready, and says whether it did.

@@ -27,18 +27,20 @@ impl Tally {
     /// For a tally that all threads write. Who looks, after this, at a flag that forbids new tasks sees it, or is seen by those who have set the flag and
     /// then call `live`.
     pub(crate) fn begin(&self) {
+        // Relaxed: the fence orders it; pairs with the one in `live`.
         self.begun.fetch_add(1, Ordering::Relaxed);
-        // Pairs with the fence in `live`.
         fence(Ordering::SeqCst);
     }
 
     /// For a tally that all threads write. The last touch of the executor by the thread that ends the task.
     pub(crate) fn end(&self) {
+        // Release: whoever sees the end of a task sees what led to it, its beginning included.
         self.ended.fetch_add(1, Ordering::Release);
     }
 
     /// Moves the counts of `other`, which nobody writes any more, to this one, which all threads write.
     pub(crate) fn absorb(&self, other: &Tally) {
+        // Acquire and Release: who sees these ends sees what led to them, as if they had been counted here.
         self.begun.fetch_add(other.begun.load(Ordering::Acquire), Ordering::Relaxed);
         self.ended.fetch_add(other.ended.load(Ordering::Acquire), Ordering::Release);
     }
@@ -49,7 +51,7 @@ impl Tally {
     /// ended as had begun.
     pub(crate) fn live<'t>(tallies: impl Iterator<Item = &'t Tally> + Clone) -> usize {
         fence(Ordering::SeqCst);
-        // Acquire: who sees an end sees the beginning before it, in whatever tally that is.
+        // Acquire: who sees an end sees the beginning before it, in whatever tally that is; and so the look at beginnings may be Relaxed.
         let ended =
             |sum: usize, tally: &Tally| sum.wrapping_add(tally.ended.load(Ordering::Acquire));
         let ended = tallies.clone().fold(0, ended);

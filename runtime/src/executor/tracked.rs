@@ -10,7 +10,24 @@ use std::task::{Context, Poll, Waker};
 use crate::context;
 
 /// Futures larger than this are moved to the heap before anything else is done with them.
-pub(super) const INLINE_BYTES_MAX: usize = 2048;
+pub(crate) const INLINE_BYTES_MAX: usize = 2048;
+
+/// Spawns a future, or the box of a large one.
+///
+/// In a build without optimisation each move of a future takes its size of the stack, and each function that it is handed to by value is a move. So this is a
+/// macro, and the public functions begin with it: three sizes in all, the caller's own included. It cannot be done with less than two.
+macro_rules! spawn_boxed_if_large {
+    ($future:ident => $spawn:expr) => {
+        if size_of_val(&$future) > $crate::executor::tracked::INLINE_BYTES_MAX {
+            let $future = ::std::boxed::Box::pin($future);
+            $spawn
+        } else {
+            $spawn
+        }
+    };
+}
+
+pub(crate) use spawn_boxed_if_large;
 
 /// Where an executor finds one of its tasks. Dropped when the future is gone: the executor counts the task no longer.
 pub(super) trait Place {

@@ -2,33 +2,32 @@
 
 use std::task::Waker;
 
-use slab::Slab;
-
+use super::wakers::{Key, Wakers};
 use crate::sync::{Mutex, lock};
 
 /// Wakers of the tasks that wait. They keep the tasks: without them, a detached task that nobody will wake would be freed
 /// without its future being dropped.
 pub(crate) struct Waiting {
-    wakers: Mutex<Slab<Waker>>,
+    wakers: Mutex<Wakers>,
 }
 
 impl Waiting {
     pub(crate) fn new() -> Waiting {
-        Waiting { wakers: Mutex::new(Slab::new()) }
+        Waiting { wakers: Mutex::new(Wakers::new()) }
     }
 
     /// Lists a task.
-    pub(crate) fn insert(&self, waker: Waker) -> usize {
+    pub(crate) fn insert(&self, waker: Waker) -> Key {
         lock(&self.wakers).insert(waker)
     }
 
-    pub(crate) fn remove(&self, key: usize) {
-        let waker = lock(&self.wakers).try_remove(key);
+    pub(crate) fn remove(&self, key: Key) {
+        let waker = lock(&self.wakers).remove(key);
         drop(waker);
     }
 
     /// Wakers for all that are listed.
     pub(crate) fn all(&self) -> Vec<Waker> {
-        lock(&self.wakers).iter().map(|(_, waker)| waker.clone()).collect()
+        lock(&self.wakers).all()
     }
 }

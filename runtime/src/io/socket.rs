@@ -14,10 +14,9 @@ use futures_lite::{future, stream};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use super::Async;
 use super::ready::Waiting;
+use super::{Async, poll_turn};
 use crate::Timer;
-use crate::context;
 use crate::reactor::source::Way;
 
 impl Async<TcpListener> {
@@ -45,7 +44,11 @@ impl Async<TcpListener> {
         Ok((Async::new(stream)?, addr))
     }
 
-    /// Connections as they come. The stream never ends.
+    /// Connections as they come. The stream never ends: an error is an item, and the next connection may follow it.
+    ///
+    /// # Errors
+    ///
+    /// Those of `accept`.
     pub fn incoming(&self) -> impl Stream<Item = io::Result<Async<TcpStream>>> + Send + '_ {
         stream::unfold(self, |listener| async move {
             Some((listener.accept().await.map(|(stream, _)| stream), listener))
@@ -179,7 +182,11 @@ impl Async<UnixListener> {
         Ok((Async::new(stream)?, addr))
     }
 
-    /// Connections as they come. The stream never ends.
+    /// Connections as they come. The stream never ends: an error is an item, and the next connection may follow it.
+    ///
+    /// # Errors
+    ///
+    /// Those of `accept`.
     pub fn incoming(&self) -> impl Stream<Item = io::Result<Async<UnixStream>>> + Send + '_ {
         stream::unfold(self, |listener| async move {
             Some((listener.accept().await.map(|(stream, _)| stream), listener))
@@ -282,7 +289,7 @@ impl Async<UnixDatagram> {
     ///
     /// Those of `sendto(2)`: `NotFound` or `ConnectionRefused` where nobody listens.
     pub async fn send_to<P: AsRef<Path>>(&self, buf: &[u8], path: P) -> io::Result<usize> {
-        poll_fn(context::poll_budget).await;
+        poll_fn(|cx| poll_turn(&self.source, cx, Way::Write)).await;
         let mut wait = FULL_QUEUE_WAIT_MIN;
         loop {
             let seen = self.source.seen();

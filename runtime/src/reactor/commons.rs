@@ -4,7 +4,6 @@
 //! this shard who may not come back to drive it: a foreign executor, say.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
@@ -13,6 +12,7 @@ use super::helper::{self, Attendance, Ward};
 use super::parker::Parker;
 use super::relay::{Relay, Turns};
 use super::{Shard, wake_all};
+use crate::sync::{AtomicBool, AtomicUsize, Ordering};
 
 pub(crate) struct Commons {
     shard: Arc<Shard>,
@@ -92,7 +92,7 @@ impl Commons {
     /// Looks for events without waiting. For threads in `block_on`.
     pub(crate) fn poll(&self, wakers: &mut Vec<Waker>) {
         self.shard.note_progress();
-        if !self.shard.is_idle() && self.shard.turn(Some(Duration::ZERO), wakers) {
+        if !self.shard.is_idle() && self.shard.turn_unless(Some(Duration::ZERO), || false, wakers) {
             // Somebody may have wanted to drive meanwhile.
             self.pass_on();
             wake_quietly(wakers);
@@ -106,7 +106,8 @@ impl Commons {
 
     /// Makes sure that this shard is driven though the one who waits for it is not in `block_on`.
     pub(crate) fn ensure_helper(self: &Arc<Self>) -> io::Result<()> {
-        if !self.has_outsiders.load(Ordering::Relaxed) {
+        // In one order with the look at who is parked, below: a driver that is parked sees the flag when it leaves, whoever has set it.
+        if !self.has_outsiders.load(Ordering::SeqCst) {
             self.has_outsiders.store(true, Ordering::SeqCst);
         }
         self.call_helper()

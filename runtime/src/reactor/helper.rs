@@ -6,16 +6,15 @@
 //! it sleeps until it is roused, and uses no CPU.
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Condvar, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::Waker;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Shard;
 use super::commons::wake_quietly;
 use crate::context;
-use crate::sync::{Mutex, lock};
+use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, fence, lock};
+use crate::threads;
 
 /// A driver that does not come back for so long is stood in for.
 const PATIENCE: Duration = Duration::from_millis(5);
@@ -94,8 +93,8 @@ pub(crate) fn attend(ward: Arc<dyn Ward>) -> io::Result<()> {
     if !state.is_started {
         let what = "the thread that waits for I/O outside of block_on";
         context::may_start_thread(what)?;
-        let builder = thread::Builder::new().name("smolkit-io".into());
-        builder.spawn(|| HELPER.run()).map_err(|error| {
+        let started = threads::start("smolkit-io".into(), None, Box::new(|| HELPER.run()));
+        started.map_err(|error| {
             io::Error::new(error.kind(), format!("cannot start {what}: {error}"))
         })?;
         state.is_started = true;
@@ -177,6 +176,7 @@ impl Helper {
         }
     }
 
+    #[inline(never)]
     fn doze(&self, time: Duration) {
         let state = lock(&self.state);
         if !state.is_roused {
@@ -230,6 +230,7 @@ enum Verdict {
 }
 
 impl Look {
+    #[inline(never)]
     fn verdict(&mut self) -> Verdict {
         match self.ward.attendance() {
             Attendance::Over => Verdict::Over,

@@ -14,33 +14,44 @@ pub(crate) mod parker;
 pub(crate) mod readiness;
 pub(crate) mod relay;
 pub(crate) mod source;
+pub(crate) mod sources;
 pub(crate) mod timers;
 
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use slab::Slab;
-
 use self::alarm::{Alarm, Deadlines};
+use self::commons::wake_quietly;
 use self::park::ParkState;
 use self::readiness::Ready;
 use self::source::Source;
+use self::sources::Sources;
 use self::timers::{NEVER, TimerKey, TimerQueue};
-use crate::sync::{Mutex, lock};
-use crate::sys::{Events, Poller};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering, lock};
+use crate::sys::{Events, Poller, prefetch, slack};
+
+/// So many timers fire in one turn of those whose task it is to drive; the others in the next ones. What they wake is then still in the cache when it is
+/// polled, sources get their turn, and the number is that of polls between two turns, so that queues do not grow.
+const FIRED_MAX: usize = 128;
+
+/// With so many timers a driver that has nothing to do before the next one rests for this time at least: one wake-up then serves several timers. It costs the
+/// processor a few microseconds, and the kernel lets threads oversleep by as much when it is asked for nothing better.
+const CROWD: usize = 64;
+const REST: Duration = Duration::from_micros(50);
 
 /// One poller, its sources and its timers.
 pub(crate) struct Shard {
     poller: Poller,
     park: ParkState,
     driver: Mutex<Driver>,
-    sources: Mutex<Sources>,
+    sources: Mutex<Sources<Arc<Source>>>,
     timers: Alarm<TimerQueue>,
+    /// All timers up to here have fired; written under the queue's lock.
+    fired: AtomicU64,
     /// Where the queue's nanoseconds begin.
     epoch: Instant,
     /// How many sources there are: a driver with none of them, and no timers, need not look.
@@ -58,24 +69,15 @@ struct Driver {
     batch: Vec<(Arc<Source>, Ready)>,
 }
 
-struct Sources {
-    slots: Slab<Slot>,
-    generation: usize,
-}
-
-struct Slot {
-    key: usize,
-    source: Arc<Source>,
-}
-
 impl Shard {
     pub(crate) fn new(is_common: bool) -> io::Result<Arc<Shard>> {
         Ok(Arc::new(Shard {
             poller: Poller::new()?,
             park: ParkState::new(),
             driver: Mutex::new(Driver { events: Events::new(), batch: Vec::new() }),
-            sources: Mutex::new(Sources { slots: Slab::new(), generation: 0 }),
+            sources: Mutex::new(Sources::new()),
             timers: Alarm::new(TimerQueue::default()),
+            fired: AtomicU64::new(0),
             epoch: Instant::now(),
             load: AtomicUsize::new(0),
             progress: AtomicUsize::new(0),
@@ -94,6 +96,8 @@ impl Shard {
 
     /// Whether there is nothing that a turn could find.
     pub(crate) fn is_idle(&self) -> bool {
+        // Relaxed: what this thread has registered it sees. Who depends on other threads' sources either comes back, or has a fence, or the count of
+        // blockers, between their registration and this look (`helper::rouse`, `commons::Presence`).
         self.load.load(Ordering::Relaxed) == 0 && self.timers.is_empty()
     }
 
@@ -118,24 +122,28 @@ impl Shard {
 
     /// One whose task it is to drive has come by.
     pub(crate) fn note_progress(&self) {
-        // Not exact if two do so at once: it is only asked whether it changes.
+        // Not exact if two do so at once, and Relaxed: it is only asked whether it changes, again and again.
         let progress = self.progress.load(Ordering::Relaxed);
         self.progress.store(progress.wrapping_add(1), Ordering::Relaxed);
     }
 
     pub(crate) fn progress(&self) -> usize {
+        // Relaxed: see above. An old value passes for a longer absence, until the next look.
         self.progress.load(Ordering::Relaxed)
     }
 
     /// Waits for events up to `limit` (`None`: without one), and moves the wakers of all that is ready to `wakers`.
     ///
     /// False if another thread drives this shard; then nothing was done. The caller runs the wakers: never here,
-    /// under the lock.
+    /// under the lock. For those who stand in: all that is due fires.
     pub(crate) fn turn(&self, limit: Option<Duration>, wakers: &mut Vec<Waker>) -> bool {
-        self.turn_unless(limit, || false, wakers)
+        let Ok(mut driver) = self.driver.try_lock() else { return false };
+        self.drive(&mut driver, limit, &|| false, wakers);
+        self.fire_timers(usize::MAX, wakers);
+        true
     }
 
-    /// The same, but it does not wait if `is_called` once everybody can see that this thread is about to: a notification that came before the
+    /// For those whose task it is to drive, and who come back soon. It does not wait if `is_called` once everybody can see that this thread is about to: a notification that came before the
     /// lock was ours may have ended somebody else's turn.
     pub(crate) fn turn_unless(
         &self,
@@ -144,7 +152,8 @@ impl Shard {
         wakers: &mut Vec<Waker>,
     ) -> bool {
         let Ok(mut driver) = self.driver.try_lock() else { return false };
-        self.drive(&mut driver, limit, is_called, wakers);
+        self.drive(&mut driver, limit, &is_called, wakers);
+        self.fire_timers(FIRED_MAX, wakers);
         true
     }
 
@@ -159,7 +168,8 @@ impl Shard {
                 lock(&self.driver)
             }
         };
-        self.drive(&mut driver, limit, || self.park.is_called(), wakers);
+        self.drive(&mut driver, limit, &|| self.park.is_called(), wakers);
+        self.fire_timers(FIRED_MAX, wakers);
         // What was published before the call is looked for after this.
         self.park.take_call();
         self.note_progress();
@@ -169,39 +179,48 @@ impl Shard {
         &self,
         driver: &mut Driver,
         limit: Option<Duration>,
-        is_called: impl Fn() -> bool,
+        is_called: &dyn Fn() -> bool,
         wakers: &mut Vec<Waker>,
     ) {
         let wants_wait = limit != Some(Duration::ZERO);
         let may_wait = wants_wait && self.park.begin() && !is_called();
         let wait = if may_wait { self.wait_time(limit) } else { Some(Duration::ZERO) };
-        let waited = self.poller.wait(&mut driver.events, wait);
+        // Where there are no sources, a look at them can be spared. Relaxed: one whose registration is not seen yet is found by the next turn, as this one does not wait.
+        let is_spared = wait == Some(Duration::ZERO) && self.load.load(Ordering::Relaxed) == 0;
+        let waited = if is_spared { Ok(()) } else { self.poller.wait(&mut driver.events, wait) };
         if may_wait {
             self.timers.disarm();
         }
         if wants_wait {
             self.park.end();
         }
-        waited.expect("a poller of our own can be waited for");
-        self.dispatch(driver, wakers);
-        self.fire_timers(wakers);
+        if let Err(error) = waited {
+            panic!("cannot wait in a poller of our own: {error}");
+        }
+        if !is_spared {
+            self.dispatch(driver, wakers);
+        }
     }
 
     /// When the first timer is due.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        if self.timers.is_empty() {
+        if self.timers.count() == 0 {
             return None;
         }
         let deadline = self.timers.lock().next_deadline().filter(|&deadline| deadline != NEVER)?;
         self.epoch.checked_add(Duration::from_nanos(deadline))
     }
 
+    #[inline(never)]
     fn ring(&self) {
-        self.poller.notify().expect("an eventfd of our own takes a write");
+        if let Err(error) = self.poller.notify() {
+            panic!("cannot notify a poller of our own: {error}");
+        }
     }
 
     pub(crate) fn register(&self, source: &Arc<Source>, fd: BorrowedFd<'_>) -> io::Result<usize> {
-        let key = lock(&self.sources).insert(source)?;
+        let key = lock(&self.sources).insert(source.clone())?;
+        // Relaxed, here and where it is counted down: see `is_idle`.
         self.load.fetch_add(1, Ordering::Relaxed);
         // The event may come before this call returns: the source is in its slot already.
         if let Err(error) = self.poller.register(fd, key) {
@@ -248,6 +267,11 @@ impl Shard {
 
     /// Whether a timer still waits; if so, `waker` is the one that it will call.
     pub(crate) fn poll_timer(&self, key: TimerKey, waker: &Waker) -> TimerState {
+        // Acquire: pairs with `fire_timers`, so that this thread's next look at the clock is later than the driver's.
+        if key.deadline() <= self.fired.load(Ordering::Acquire) {
+            // Without a look into the queue: its entry is far away among many.
+            return TimerState::Fired;
+        }
         let mut queue = self.timers.lock();
         let Some(stored) = queue.waker_mut(key) else { return TimerState::of_gone(&queue) };
         if stored.will_wake(waker) {
@@ -266,7 +290,7 @@ impl Shard {
 
     /// Takes a timer out; gives its waker back if it has not fired.
     pub(crate) fn remove_timer(&self, key: TimerKey) -> Option<Waker> {
-        self.timers.update(|queue| queue.remove(key))
+        self.timers.lock().remove(key)
     }
 
     /// Nobody will drive this shard again: all who wait are woken, and find another.
@@ -274,23 +298,31 @@ impl Shard {
         let sources = {
             let mut sources = lock(&self.sources);
             self.closed.store(true, Ordering::SeqCst);
-            std::mem::take(&mut sources.slots)
+            sources.take_all()
         };
         // Whoever stands in here leaves.
         self.notify();
         let mut wakers = self.timers.update(TimerQueue::close);
-        for (_, slot) in sources {
-            slot.source.orphan(&mut wakers);
+        self.load.fetch_sub(sources.len(), Ordering::Relaxed);
+        for source in sources {
+            source.orphan(self, &mut wakers);
         }
-        self.load.store(0, Ordering::Relaxed);
-        wake_all(&mut wakers);
+        // The panic of a foreign waker is nothing that whoever ends a runtime could answer for.
+        wake_quietly(&mut wakers);
     }
 
     fn wait_time(&self, limit: Option<Duration>) -> Option<Duration> {
         let Some(deadline) = self.timers.arm().filter(|&deadline| deadline != NEVER) else {
             return limit;
         };
-        let until = Duration::from_nanos(deadline.saturating_sub(self.now()));
+        let mut until = Duration::from_nanos(deadline.saturating_sub(self.now()));
+        if !until.is_zero() {
+            if until < REST && self.timers.count() >= CROWD {
+                until = REST;
+            }
+            // The kernel lets a thread sleep longer than it was asked for. If it ends this one before the deadline, because it is up anyway, there is one look more.
+            until = until.saturating_sub(slack::allowance()).max(Duration::from_nanos(1));
+        }
         Some(limit.map_or(until, |limit| limit.min(until)))
     }
 
@@ -300,8 +332,11 @@ impl Shard {
 
     /// A moment in the timer queue's count. What does not fit in, 584 years from now, never comes.
     fn nanos(&self, at: Option<Instant>) -> u64 {
-        let since = at.map(|at| at.saturating_duration_since(self.epoch).as_nanos());
-        since.and_then(|nanos| u64::try_from(nanos).ok()).unwrap_or(NEVER)
+        let Some(at) = at else { return NEVER };
+        let since = at.saturating_duration_since(self.epoch);
+        let seconds = since.as_secs().checked_mul(1_000_000_000);
+        let nanos = seconds.and_then(|it| it.checked_add(since.subsec_nanos().into()));
+        nanos.unwrap_or(NEVER)
     }
 
     fn dispatch(&self, driver: &mut Driver, wakers: &mut Vec<Waker>) {
@@ -309,8 +344,8 @@ impl Shard {
         let sources = lock(&self.sources);
         for (key, ready) in events.iter() {
             // A slot that was re-used since the event was fetched has another key.
-            if let Some(slot) = sources.slots.get(index(key)).filter(|slot| slot.key == key) {
-                batch.push((slot.source.clone(), ready));
+            if let Some(source) = sources.get(key) {
+                batch.push((source.clone(), ready));
             }
         }
         drop(sources);
@@ -319,12 +354,16 @@ impl Shard {
         }
     }
 
-    fn fire_timers(&self, wakers: &mut Vec<Waker>) {
-        if self.timers.is_empty() {
+    fn fire_timers(&self, limit: usize, wakers: &mut Vec<Waker>) {
+        if self.timers.count() == 0 {
             return;
         }
         let now = self.now();
-        self.timers.update(|queue| queue.fire(now, wakers));
+        self.timers.update(|queue| {
+            queue.fire(now, limit, wakers);
+            // Release: who sees it looks at the clock later than we did.
+            self.fired.store(queue.fired(), Ordering::Release);
+        });
     }
 
     fn forget(&self, key: usize) {
@@ -351,40 +390,18 @@ impl TimerState {
     }
 }
 
-impl Sources {
-    fn insert(&mut self, source: &Arc<Source>) -> io::Result<usize> {
-        self.generation = self.generation.wrapping_add(1) & (usize::MAX >> INDEX_BITS);
-        let entry = self.slots.vacant_entry();
-        // The highest index stays free: with it, a key could equal the pollers' own.
-        if entry.key() >= INDEX_MASK {
-            return Err(io::Error::new(
-                io::ErrorKind::OutOfMemory,
-                format!("cannot register a source: {INDEX_MASK} are registered already"),
-            ));
-        }
-        let key = (self.generation << INDEX_BITS) | entry.key();
-        entry.insert(Slot { key, source: source.clone() });
-        Ok(key)
-    }
-
-    fn remove(&mut self, key: usize) -> Option<Arc<Source>> {
-        self.slots.get(index(key)).filter(|slot| slot.key == key)?;
-        Some(self.slots.remove(index(key)).source)
-    }
-}
-
-/// A key is a generation above a slot's index.
-const INDEX_BITS: u32 = usize::BITS / 2;
-const INDEX_MASK: usize = usize::MAX >> INDEX_BITS;
-
-fn index(key: usize) -> usize {
-    key & INDEX_MASK
-}
+/// Tasks that waited for long are far away in memory: so many wake-ups ahead they are called for.
+const AHEAD: usize = 8;
 
 /// Wakes all of them, even if some panic; the first panic goes on when all are woken.
 pub(crate) fn wake_all(wakers: &mut Vec<Waker>) {
     let mut panic = None;
-    for waker in wakers.drain(..) {
+    wakers.iter().take(AHEAD).for_each(|waker| prefetch(waker.data()));
+    wakers.reverse();
+    while let Some(waker) = wakers.pop() {
+        if let Some(later) = wakers.len().checked_sub(AHEAD) {
+            prefetch(wakers[later].data());
+        }
         if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| waker.wake())) {
             panic.get_or_insert(payload);
         }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
+use std::ptr;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -66,6 +67,8 @@ struct Direction {
     events: usize,
     /// The count of events when a caller of `poll_level` began to wait.
     armed: Option<usize>,
+    /// The next operation goes on even if the task's turn is over.
+    is_put_off: bool,
     /// The task that polls; there is rarely more than one.
     poller: Option<Waker>,
     crowd: Option<Box<Crowd>>,
@@ -120,6 +123,15 @@ impl Source {
         if !may_end && !seen.intersects(way.closed()) {
             self.block(seen, way);
         }
+    }
+
+    /// Asked when a task's turn is over. True if the last operation was put off for that reason: else one beside a socket that never runs dry, in
+    /// the same task, would be put off in every turn.
+    pub(crate) fn was_put_off(&self, way: Way) -> bool {
+        let mut state = lock(&self.state);
+        let is_put_off = &mut state.direction(way).is_put_off;
+        *is_put_off = !*is_put_off;
+        !*is_put_off
     }
 
     /// Waits until the next call is worth trying. For one task at a time, or a few.
@@ -213,6 +225,10 @@ impl Source {
         direction.armed = Some(direction.events);
         let spare = direction.add_poller(waker);
         let result = if must_arm { self.arm(&mut state) } else { self.home(&mut state).map(drop) };
+        if result.is_err() {
+            // Nothing will come: the next call asks again.
+            state.direction(way).armed = None;
+        }
         drop(state);
         spare.settle();
         result.map_or_else(|error| Poll::Ready(Err(error)), |()| Poll::Pending)
@@ -240,8 +256,9 @@ impl Source {
     }
 
     /// The shard is closed: everybody tries again, and whoever waits next registers elsewhere.
-    pub(super) fn orphan(&self, wakers: &mut Vec<Waker>) {
-        let home = lock(&self.state).home.take();
+    pub(super) fn orphan(&self, shard: &Shard, wakers: &mut Vec<Waker>) {
+        // It may have found another one meanwhile.
+        let home = lock(&self.state).home.take_if(|home| ptr::eq(&*home.shard, shard));
         self.deliver(Ready::READABLE | Ready::WRITABLE, wakers);
         drop(home);
     }
@@ -251,9 +268,14 @@ impl Source {
         if state.home.as_ref().is_some_and(|home| home.shard.is_closed()) {
             state.home = None;
         }
-        if state.home.is_none() {
+        while state.home.is_none() {
             let shard = context::shard()?;
             let key = shard.register(self, self.fd())?;
+            if shard.is_closed() {
+                // By another thread, in between: it may not have seen us.
+                shard.deregister(self.fd(), key);
+                continue;
+            }
             state.home = Some(Home { shard, key });
         }
         let home = state.home.as_ref().expect("it has just been set");

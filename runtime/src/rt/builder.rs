@@ -1,10 +1,9 @@
 //! How a runtime is to be.
 
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
-use std::{fmt, io, thread};
+use std::{fmt, io};
 
 use super::metrics::Counters;
 use super::stalls::Stalls;
@@ -14,15 +13,13 @@ use crate::blocking;
 use crate::executor::state::Shared;
 use crate::reactor::Shard;
 use crate::rt::warden::Warden;
-use crate::sync::Mutex;
+use crate::sync::thread::JoinHandle;
+use crate::sync::{AtomicBool, AtomicUsize, BACKLOG_MIN, Condvar, Mutex, Ordering};
+use crate::sys::cores::parallelism;
+use crate::threads;
 
-/// With several workers, so many tasks have to wait in a worker's queue before another one is woken to help, or takes some of them.
-///
-/// Fewer are reached by their owner within microseconds, and would only drag their connections' memory to another
-/// core; the warden sees to it that an owner that does not get there is relieved.
-const BACKLOG_MIN: usize = 16;
 /// As many workers as anybody could want; a typing error should not start a million threads.
-const WORKERS_MAX: usize = 1024;
+pub(super) const WORKERS_MAX: usize = 1024;
 
 /// What the builder says about the workers.
 #[derive(Clone)]
@@ -43,12 +40,22 @@ impl Hook {
         Hook(Some(Arc::new(hook)))
     }
 
-    pub(super) fn call(&self) {
+    /// Calls it. False if there is none.
+    pub(super) fn call(&self) -> bool {
         if let Some(hook) = &self.0 {
             // The panic hook reports a panic; a worker does not end by it.
             let _ = panic::catch_unwind(AssertUnwindSafe(|| hook()));
         }
+        self.0.is_some()
     }
+}
+
+/// Workers that run, but are not yet anybody's to stop.
+pub(super) struct Started {
+    pub(super) handle: Handle,
+    threads: Vec<JoinHandle<()>>,
+    /// Why they are fewer than wanted.
+    refused: Option<io::Error>,
 }
 
 /// Settings for a [`Runtime`].
@@ -106,12 +113,23 @@ impl Builder {
     }
 
     /// What the worker threads are called; `-0`, `-1`... is added. By default `smolkit-worker`.
+    ///
+    /// Linux shows the first 15 bytes of it.
+    ///
+    /// # Panics
+    ///
+    /// If there is a zero byte in `name`: no system takes it.
     pub fn thread_name(mut self, name: impl Into<String>) -> Builder {
         self.thread_name = name.into();
+        let name = &self.thread_name;
+        assert!(!name.contains('\0'), "thread_name: {name:?} has a zero byte in it");
         self
     }
 
     /// The size of a worker's stack in bytes. By default 2 MiB.
+    ///
+    /// The system may need more, and takes what it needs; a size that it does not have is an error of [`build`](Builder::build). How much a
+    /// task needs is for you to know: one that runs beyond its worker's stack ends the process.
     pub fn thread_stack_size(mut self, bytes: usize) -> Builder {
         self.thread_stack_size = bytes;
         self
@@ -190,7 +208,8 @@ impl Builder {
     /// that had started are stopped again.
     pub fn build(self) -> io::Result<Runtime> {
         let (threads_max, keep_alive) = (self.max_blocking_threads, self.thread_keep_alive);
-        let (runtime, refused) = self.build_some()?;
+        let Started { handle, threads, refused } = self.start()?;
+        let runtime = Runtime { handle, threads: Mutex::new(threads) };
         match refused {
             Some(error) => Err(error),
             None => {
@@ -201,7 +220,7 @@ impl Builder {
     }
 
     /// Starts as many of the workers as the system allows. An error if that is none.
-    pub(super) fn build_some(self) -> io::Result<(Runtime, Option<io::Error>)> {
+    pub(super) fn start(self) -> io::Result<Started> {
         let shards = (0..self.workers).map(|_| Shard::new(false)).collect::<io::Result<_>>();
         let shards = shards.map_err(|error| {
             let tried = format!("cannot make the pollers of {} workers: {error}", self.workers);
@@ -223,24 +242,28 @@ impl Builder {
             gone: Mutex::new(0),
             has_gone: Condvar::new(),
         }));
-        let runtime = Runtime { handle: handle.clone(), threads: Mutex::new(Vec::new()) };
+        let mut threads = Vec::new();
+        let mut refused = None;
         for index in 0..self.workers {
-            let handle = handle.clone();
-            let thread = thread::Builder::new()
-                .name(format!("{}-{index}", self.thread_name))
-                .stack_size(self.thread_stack_size)
-                .spawn(move || Worker::new(handle, index).run());
-            match thread {
-                Ok(thread) => crate::sync::lock(&runtime.threads).push(thread),
+            let worker = handle.clone();
+            let name = format!("{}-{index}", self.thread_name);
+            let life = Box::new(move || Worker::new(worker, index).run());
+            match threads::start(name, Some(self.thread_stack_size), life) {
+                Ok(thread) => threads.push(thread),
                 Err(error) => {
-                    runtime.handle.0.workers.store(index, Ordering::Relaxed);
+                    // Relaxed: whoever has a task has it from somebody who got the handle after this.
+                    handle.0.workers.store(index, Ordering::Relaxed);
                     let tried = format!("cannot start worker {index} of {}: {error}", self.workers);
                     let error = io::Error::new(error.kind(), tried);
-                    return if index == 0 { Err(error) } else { Ok((runtime, Some(error))) };
+                    if index == 0 {
+                        return Err(error);
+                    }
+                    refused = Some(error);
+                    break;
                 }
             }
         }
-        Ok((runtime, None))
+        Ok(Started { handle, threads, refused })
     }
 }
 
@@ -253,10 +276,4 @@ impl fmt::Debug for Builder {
             .field("helper_threads", &self.settings.has_helper_threads)
             .finish_non_exhaustive()
     }
-}
-
-/// How many threads can run at once. Asking the system takes a dozen system calls: it is asked once.
-pub(crate) fn parallelism() -> usize {
-    static PARALLELISM: OnceLock<usize> = OnceLock::new();
-    *PARALLELISM.get_or_init(|| thread::available_parallelism().map_or(1, usize::from))
 }

@@ -5,11 +5,12 @@ use std::fmt;
 use std::future::Future;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::{Inner, Metrics};
 use crate::Task;
 use crate::context::{self, EnterGuard, EnterRuntime};
+use crate::executor::tracked::spawn_boxed_if_large;
+use crate::sync::Ordering;
 
 /// A reference to a [`Runtime`](crate::Runtime), to be handed around.
 ///
@@ -60,8 +61,10 @@ impl Handle {
         &self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
-        // SAFETY: the future is `Send` and borrows nothing.
-        unsafe { self.0.shared.spawn(future) }
+        spawn_boxed_if_large!(future => {
+            // SAFETY: the future is `Send` and borrows nothing.
+            unsafe { self.0.shared.spawn(future) }
+        })
     }
 
     /// Runs a future on the current thread; [`spawn`](crate::spawn) means this runtime meanwhile.
@@ -81,6 +84,7 @@ impl Handle {
     }
 
     pub(super) fn workers(&self) -> usize {
+        // Relaxed: it does not change once there is a handle.
         self.0.workers.load(Ordering::Relaxed)
     }
 

@@ -1,9 +1,9 @@
 //! What a runtime counts.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Handle;
+use crate::sync::{AtomicU64, Ordering};
 
 /// A counter that one thread writes at a time.
 #[derive(Default)]
@@ -11,7 +11,7 @@ pub(super) struct Counter(AtomicU64);
 
 impl Counter {
     pub(super) fn add(&self, count: u64) {
-        // Not a read-modify-write: that would cost more than what is counted.
+        // Not a read-modify-write: that would cost more than what is counted. Relaxed, as all counters here: a number that orders nothing.
         self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
     }
 
@@ -78,7 +78,7 @@ impl Metrics {
         self.sum(|counters| &counters.stalls)
     }
 
-    /// How many tasks wait in the queue that all workers share. A batch that one worker moved there at once counts as one.
+    /// How many tasks wait in what all workers share: those from other threads, and what has overflowed a worker's own queue.
     pub fn injector_depth(&self) -> usize {
         self.0.0.shared.state.queued().0
     }

@@ -10,10 +10,8 @@ mod worker;
 
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 pub use self::builder::Builder;
 pub use self::global::spawn;
@@ -22,16 +20,17 @@ pub use self::metrics::Metrics;
 pub(crate) use self::worker::Worker;
 
 use self::builder::Settings;
-pub(crate) use self::builder::parallelism;
 use self::metrics::Counters;
 use self::stalls::Stalls;
 use self::warden::Warden;
 use crate::Task;
 use crate::context::EnterGuard;
 use crate::executor::state::Shared;
+use crate::executor::tracked::spawn_boxed_if_large;
 use crate::reactor::Shard;
 use crate::reactor::helper::{Attendance, Ward};
-use crate::sync::{Mutex, lock};
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{AtomicBool, AtomicUsize, Condvar, Instant, Mutex, Ordering, lock};
 
 /// Worker threads that run tasks and wait for I/O, each with a poller and timers of its own.
 ///
@@ -129,7 +128,7 @@ impl Runtime {
         &self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
-        self.handle.spawn(future)
+        spawn_boxed_if_large!(future => self.handle.spawn(future))
     }
 
     /// Runs a future on the current thread; [`spawn`](crate::spawn) means this runtime meanwhile.
@@ -209,6 +208,7 @@ impl Inner {
     }
 
     fn is_everybody_at_risk(&self) -> bool {
+        // Relaxed: it does not change once there are tasks.
         self.at_risk.load(Ordering::SeqCst) >= self.workers.load(Ordering::Relaxed)
     }
 }

@@ -6,12 +6,12 @@
 
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::metrics::Counters;
 use super::warden::PERIOD;
 use crate::reactor::Shard;
-use crate::sync::Mutex;
+use crate::sync::{Instant, Mutex};
 
 /// A worker that has not come by for so many looks counts as stalled.
 const LOOKS_MAX: u32 = 2;

@@ -5,9 +5,8 @@ use std::future::Future;
 use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_task::Runnable;
 
@@ -17,13 +16,16 @@ use crate::executor::runner::Runner;
 use crate::reactor::Shard;
 use crate::reactor::commons::wake_quietly;
 use crate::reactor::helper::{self, Ward};
+use crate::sync::{AtomicBool, Instant, Ordering};
 use crate::sys::slack;
 
 /// A busy worker looks for I/O and timers after so many polls...
 const POLLS_MAX: u32 = 128;
-/// ... or after this time, whichever comes first; it looks at the clock every so many polls.
+/// ... or after this time, whichever comes first.
 const BUSY_TIME_MAX: Duration = Duration::from_millis(1);
-const CLOCK_INTERVAL: u32 = 8;
+/// It looks at the clock after so many polls at the least, and when they are short after so many at the most.
+const CLOCK_INTERVAL_MIN: u32 = 8;
+const CLOCK_INTERVAL_MAX: u32 = 32;
 
 pub(crate) struct Worker {
     index: usize,
@@ -33,6 +35,8 @@ pub(crate) struct Worker {
     waker: Waker,
     wakers: RefCell<Vec<Waker>>,
     polls: Cell<u32>,
+    /// At so many polls it looks at the clock.
+    next_look: Cell<u32>,
     last_turn: Cell<Instant>,
     /// Whether it has slept since it last had something to do.
     is_fresh: Cell<bool>,
@@ -48,6 +52,15 @@ pub(crate) struct Worker {
 
 /// So many calls of `block_on` inside of tasks fit on a worker's stack in any case; those above it run no other tasks.
 const NESTING_MAX: usize = 64;
+
+/// Says, when it is dropped, that a worker has left.
+struct Gone(Handle);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.0.note_gone();
+    }
+}
 
 struct Leave<'c>(&'c Cell<usize>);
 
@@ -98,6 +111,7 @@ impl Worker {
             handle,
             wakers: RefCell::new(Vec::new()),
             polls: Cell::new(0),
+            next_look: Cell::new(CLOCK_INTERVAL_MIN),
             last_turn: Cell::new(Instant::now()),
             is_fresh: Cell::new(true),
             is_at_risk: Cell::new(false),
@@ -125,7 +139,9 @@ impl Worker {
             }
             settings.on_thread_stop.call();
         }
-        let handle = self.handle.clone();
+        // Also if what follows panics.
+        let gone = Gone(self.handle.clone());
+        let handle = &gone.0;
         // Whoever still waits here, in a `block_on` inside a task of another worker, finds another shard.
         self.shard.close();
         // What waits in the local queue goes to the others.
@@ -134,7 +150,6 @@ impl Worker {
             // The shutdown did not wait for this worker's last poll: its task is dropped now.
             handle.0.shared.close(Some(Instant::now()));
         }
-        handle.0.note_gone();
     }
 
     pub(crate) fn shard(&self) -> &Arc<Shard> {
@@ -189,11 +204,10 @@ impl Worker {
         }
     }
 
+    #[inline]
     fn execute(&self, runnable: Runnable) {
         if self.is_fresh.get() {
-            self.is_fresh.set(false);
-            self.handle.0.warden.lay_down(self.index);
-            self.call_warden();
+            self.begin_work();
         }
         // Further down the stack there may be a poll that is at risk.
         let was_at_risk = self.is_at_risk.get();
@@ -203,15 +217,37 @@ impl Worker {
         }
         let polls = self.polls.get() + 1;
         self.polls.set(polls);
-        if polls % CLOCK_INTERVAL == 0
-            && (polls >= POLLS_MAX || self.last_turn.get().elapsed() >= BUSY_TIME_MAX)
-        {
-            self.note_turn();
-            if !self.shard.is_idle() {
-                self.turn(Some(Duration::ZERO));
-            }
-            self.look_after_others();
+        if polls >= self.next_look.get() {
+            self.look_at_clock(polls);
         }
+    }
+
+    /// The first task after a sleep.
+    #[cold]
+    fn begin_work(&self) {
+        self.is_fresh.set(false);
+        self.handle.0.warden.lay_down(self.index);
+        self.call_warden();
+    }
+
+    #[inline(never)]
+    fn look_at_clock(&self, polls: u32) {
+        let now = Instant::now();
+        let busy = now.saturating_duration_since(self.last_turn.get());
+        let left = BUSY_TIME_MAX.saturating_sub(busy);
+        if polls < POLLS_MAX && !left.is_zero() {
+            // When half of what is left will have gone, if the polls stay as they have been.
+            let polls_left = left.as_nanos() * u128::from(polls) / busy.as_nanos().max(1) / 2;
+            let polls_left = u32::try_from(polls_left).unwrap_or(u32::MAX);
+            let next = polls + polls_left.clamp(CLOCK_INTERVAL_MIN, CLOCK_INTERVAL_MAX);
+            self.next_look.set(next.min(POLLS_MAX));
+            return;
+        }
+        self.note_turn(now);
+        if !self.shard.is_idle() {
+            self.turn(Some(Duration::ZERO));
+        }
+        self.look_after_others();
     }
 
     /// Sleeps in the shard until there is something to do.
@@ -221,13 +257,18 @@ impl Worker {
         }
         let watch = self.watch();
         let settings = &self.handle.0.settings;
-        settings.on_thread_park.call();
+        if settings.on_thread_park.call() && self.runner.has_own() {
+            // The hook has woken a task, and nobody is called for what wakes on this thread.
+            self.runner.wake_up();
+            settings.on_thread_unpark.call();
+            return;
+        }
         // The sleep may be long.
         self.publish();
         self.turn(watch);
         settings.on_thread_unpark.call();
         self.handle.0.counters[self.index].parks.add(1);
-        self.note_turn();
+        self.note_turn(Instant::now());
         self.is_fresh.set(true);
         if watch.is_some() {
             self.look_after_others();
@@ -249,6 +290,7 @@ impl Worker {
             let progress = Inner::progress(inner).wrapping_sub(own);
             self.seen_progress.replace(progress) == progress
         };
+        // Relaxed: it changes only while the runtime is built, when nobody has a task yet.
         let others_busy = || inner.shared.state.asleep() < inner.workers.load(Ordering::Relaxed);
         let period = inner.warden.watch(self.index, has_been_quiet, others_busy)?;
         let deadline = self.stalled_deadline.get();
@@ -263,6 +305,7 @@ impl Worker {
             return;
         }
         let mut wakers = self.wakers.take();
+        // Relaxed: as in `watch`; all shards are there from the beginning.
         let shards = &inner.shards[..inner.workers.load(Ordering::Relaxed)];
         let deadline = inner.stalls.look(self.index, shards, &inner.counters, &mut wakers);
         self.stalled_deadline.set(deadline);
@@ -313,19 +356,21 @@ impl Worker {
     }
 
     /// The worker has come by its poller.
-    fn note_turn(&self) {
+    fn note_turn(&self, now: Instant) {
         self.shard.note_progress();
         self.publish();
-        self.last_turn.set(Instant::now());
+        self.last_turn.set(now);
     }
 
     fn publish(&self) {
         let counters = &self.handle.0.counters[self.index];
         counters.polls.add(self.polls.replace(0).into());
+        self.next_look.set(CLOCK_INTERVAL_MIN);
         counters.steals.add(self.runner.take_steals());
     }
 
     fn is_stopping(&self) -> bool {
+        // Relaxed: who sets it calls every worker after that, which synchronizes; a busy one only comes by sooner or later.
         self.handle.0.is_stopping.load(Ordering::Relaxed)
     }
 }

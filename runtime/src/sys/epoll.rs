@@ -3,7 +3,6 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rustix::event::{EventfdFlags, epoll, eventfd};
@@ -11,6 +10,7 @@ use rustix::io::Errno;
 
 use super::EVENTS_MAX;
 use crate::reactor::readiness::Ready;
+use crate::sync::{AtomicBool, Ordering};
 
 /// EPOLLRDHUP comes with the last bytes, or as an edge of its own.
 pub(crate) const TELLS_END: bool = true;

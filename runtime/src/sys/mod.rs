@@ -24,9 +24,12 @@ mod imp;
 #[path = "portable.rs"]
 mod imp;
 
+pub(crate) mod cores;
+mod prefetch;
 pub(crate) mod slack;
 
 pub(crate) use imp::{Events, Poller, TELLS_END};
+pub(crate) use prefetch::prefetch;
 
 /// How many events one `wait` fetches at most.
 pub(crate) const EVENTS_MAX: usize = 256;

@@ -28,7 +28,8 @@
 //! # Time
 //!
 //! Deadlines are kept to the nanosecond, and nothing ever ends early. How late it ends is the system's business: Linux lets a thread that sleeps oversleep by 50 µs
-//! so that it can wake several at once (`PR_SET_TIMERSLACK` in prctl(2); workers, and the programs that they start, have 10 µs), and a worker in the middle of a task
+//! so that it can wake several at once (`PR_SET_TIMERSLACK` in prctl(2); workers, and the programs that they start, have 10 µs), which is allowed for by asking
+//! for a wake-up that much earlier. Where 64 timers or more wait they fire in steps of 50 µs. A worker in the middle of a task
 //! looks at its timers when the task gives way.
 //!
 //! The clock is that of [`Instant`], which is monotonic: it does not step when somebody sets the time of day. While the machine is suspended it stands
@@ -40,7 +41,7 @@
 //!
 //! A deadline that overflows the clock, that of `sleep(Duration::MAX)` for one, never comes; nor does one that is more than 584 years (2^64 ns) ahead.
 //!
-//! A timer takes about 60 bytes in its worker's queue, from the first poll that waits to the end of the wait. Entering and cancelling one takes the
+//! A timer takes about 50 bytes in its worker's queue, from the first poll that waits to the end of the wait. Entering and cancelling one takes the
 //! same time however many there are.
 
 mod elapsed;

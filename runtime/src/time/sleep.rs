@@ -90,12 +90,12 @@ impl Sleep {
     /// use futures_lite::future;
     ///
     /// smolkit_runtime::block_on(async {
-    ///     let mut silence = sleep(Duration::from_millis(50));
+    ///     let mut silence = sleep(Duration::from_secs(60));
     ///     for _ in 0..3 {
     ///         let word = async { sleep(Duration::from_millis(1)).await; true };
     ///         let is_in_time = future::or(word, async { (&mut silence).await; false }).await;
     ///         assert!(is_in_time);
-    ///         silence.reset(Instant::now() + Duration::from_millis(50));
+    ///         silence.reset(Instant::now() + Duration::from_secs(60));
     ///     }
     /// });
     /// ```
@@ -119,6 +119,6 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let deadline = self.deadline;
-        self.wait.poll(deadline, cx)
+        self.wait.poll_in_turn(deadline, cx)
     }
 }

@@ -2,19 +2,21 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::thread;
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use crate::context;
 use crate::reactor::timers::TimerKey;
 use crate::reactor::{Shard, TimerState};
+use crate::sync::thread;
 
 /// Waits for one deadline at a time. A deadline of `None` never comes.
 #[derive(Debug, Default)]
 pub(crate) struct Wait {
     /// From the first poll that has to wait until the deadline has come.
     entry: Option<Entry>,
+    /// It would have ended, but the task had done enough in that turn.
+    is_put_off: bool,
 }
 
 struct Entry {
@@ -42,7 +44,26 @@ impl Wait {
         Poll::Pending
     }
 
-    /// The same without a look at the clock, where that can be spared: whoever is polled often and for other reasons learns of the deadline
+    /// The same for those who may wait for one deadline after the other, all of which have come already: every now and then they wait for the task's
+    /// next turn.
+    ///
+    /// Nobody is put off twice, or who has waited anyway: whatever else the task does may leave no budget in any of its turns.
+    pub(crate) fn poll_in_turn(
+        &mut self,
+        deadline: Option<Instant>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        let has_waited = self.has_begun() | std::mem::take(&mut self.is_put_off);
+        ready!(self.poll(deadline, cx));
+        if has_waited || context::spend_budget(1).is_some() {
+            return Poll::Ready(());
+        }
+        self.is_put_off = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// [`poll`](Wait::poll) without a look at the clock, where that can be spared: whoever is polled often and for other reasons learns of the deadline
     /// when the shard's driver does.
     pub(crate) fn poll_lazily(
         &mut self,
@@ -85,7 +106,16 @@ impl Wait {
     }
 
     /// Waits no longer.
+    #[inline]
     pub(crate) fn cancel(&mut self) {
+        if self.entry.is_some() {
+            self.cancel_entry();
+        }
+    }
+
+    /// Not inlined where nothing waits most of the time.
+    #[inline(never)]
+    fn cancel_entry(&mut self) {
         drop(self.leave());
     }
 
@@ -137,6 +167,7 @@ impl Wait {
 }
 
 impl Drop for Wait {
+    #[inline]
     fn drop(&mut self) {
         self.cancel();
     }

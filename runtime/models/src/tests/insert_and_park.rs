@@ -1,6 +1,6 @@
 //! A driver never sleeps past a timer: neither past one that is inserted while it is about to park, nor past the first of several.
 //!
-//! Covers `insert`, `arm` and `disarm` of the alarm together with the park word, in the order in which `Shard` calls them, with one and two threads that
+//! Covers `insert`, `arm`, `disarm` and the count of the alarm together with the park word, in the order in which `Shard` calls them, with one and two threads that
 //! insert, into a queue that is empty, or has a later timer, or an earlier one. Time stands still: a driver that sleeps until a deadline
 //! which is not the earliest one sleeps for ever, which loom reports as a deadlock.
 
@@ -74,7 +74,7 @@ impl Shard {
             self.timers.disarm();
         }
         self.park.end();
-        if self.timers.is_empty() {
+        if self.timers.count() == 0 {
             return 0;
         }
         self.timers.update(|queue| {
@@ -124,17 +124,41 @@ fn two_at_once() {
 
 #[test]
 fn the_last_timer_goes_while_another_comes() {
-    explore(3, || {
+    // One who cancels leaves the count alone; who wants to know looks, and corrects it.
+    for looks in [false, true] {
+        explore(3, move || {
+            let shard = Shard::new(&[LATER]);
+            let other = {
+                let shard = shard.clone();
+                thread::spawn(move || {
+                    shard.timers.lock().clear();
+                    assert!(!looks || shard.timers.is_empty());
+                    shard.insert(NOW);
+                })
+            };
+            shard.drive_until_fired(1);
+            other.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn the_count_is_corrected_while_another_comes() {
+    explore(2, || {
         let shard = Shard::new(&[LATER]);
-        let other = {
+        shard.timers.lock().clear();
+        let threads = [true, false].map(|inserts| {
             let shard = shard.clone();
             thread::spawn(move || {
-                shard.timers.update(Vec::clear);
-                shard.insert(NOW);
+                if inserts {
+                    shard.insert(NOW);
+                } else {
+                    shard.timers.is_empty();
+                }
             })
-        };
+        });
         shard.drive_until_fired(1);
-        other.join().unwrap();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
     });
 }
 

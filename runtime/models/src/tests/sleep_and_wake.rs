@@ -53,7 +53,7 @@ impl State {
     }
 
     fn notify(&self) {
-        if let Some(bell) = self.sleepers.notify() {
+        if let Some((_, bell)) = self.sleepers.notify() {
             bell.ring();
         }
     }
@@ -89,8 +89,7 @@ impl State {
             }
             let was_searching = std::mem::take(&mut is_searching);
             self.sleepers.fall_asleep(id, bells[id].clone(), was_searching);
-            self.sleepers.recheck();
-            if self.injector.load(Ordering::SeqCst) == 0 {
+            if self.sleepers.recheck() || self.injector.load(Ordering::SeqCst) == 0 {
                 bells[id].wait();
             }
             is_searching = self.sleepers.wake_up(id);

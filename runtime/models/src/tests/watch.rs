@@ -60,7 +60,7 @@ impl Runtime {
         self.has_task.store(true, Ordering::SeqCst);
         self.warden.lay_down(0);
         if self.warden.is_absent() && self.sleepers.asleep() > 0 {
-            if let Some(worker) = self.sleepers.rouse() {
+            if let Some((_, worker)) = self.sleepers.rouse() {
                 self.ring(worker);
             }
         }

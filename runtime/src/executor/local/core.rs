@@ -4,13 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::Waker;
-use std::thread;
 
 use async_task::Runnable;
-use slab::Slab;
 
 use super::remote::Remote;
 use crate::context;
+use crate::executor::primary::Ranked;
+use crate::executor::wakers::{Key, Wakers};
+use crate::sync::thread;
 
 /// Every so many tasks those that other threads have woken come in, so that the local ones cannot starve them.
 const REMOTE_INTERVAL: u32 = 32;
@@ -27,13 +28,15 @@ pub(super) struct Core {
     /// Futures that have not been dropped yet.
     live: Cell<usize>,
     /// Wakers of the tasks that wait, as in `executor/waiting.rs`.
-    waiting: RefCell<Slab<Waker>>,
+    waiting: RefCell<Wakers>,
     /// Those of the seats that are asleep, as far as this thread knows: another one may be waking them.
     asleep: Cell<usize>,
     /// Whether one of them has been called from here and has not come yet.
     is_called: Cell<bool>,
     next_seat: Cell<usize>,
     is_closed: Cell<bool>,
+    /// Its tasks carry no pointer to it.
+    is_primary: Cell<bool>,
 }
 
 impl Core {
@@ -44,12 +47,22 @@ impl Core {
             queue: RefCell::new(VecDeque::new()),
             ticks: Cell::new(0),
             live: Cell::new(0),
-            waiting: RefCell::new(Slab::new()),
+            waiting: RefCell::new(Wakers::new()),
             asleep: Cell::new(0),
             is_called: Cell::new(false),
             next_seat: Cell::new(0),
             is_closed: Cell::new(false),
+            is_primary: Cell::new(false),
         }
+    }
+
+    /// To be called once this stays where it is.
+    pub(super) fn claim_rank(&self) {
+        self.is_primary.set(Core::rank().claim(self));
+    }
+
+    pub(super) fn is_primary(&self) -> bool {
+        self.is_primary.get()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -111,8 +124,10 @@ impl Core {
 
     #[cold]
     fn call_sleeper(&self) {
-        if !self.is_called.replace(true) {
-            self.remote.wake_one();
+        if !self.is_called.get() {
+            // Before: whoever is called may push tasks at once.
+            self.is_called.set(true);
+            self.is_called.set(self.remote.wake_one());
         }
     }
 
@@ -133,12 +148,12 @@ impl Core {
     }
 
     /// Lists a task that waits.
-    pub(super) fn list(&self, waker: Waker) -> usize {
+    pub(super) fn list(&self, waker: Waker) -> Key {
         self.waiting.borrow_mut().insert(waker)
     }
 
-    pub(super) fn unlist(&self, key: usize) {
-        let waker = self.waiting.borrow_mut().try_remove(key);
+    pub(super) fn unlist(&self, key: Key) {
+        let waker = self.waiting.borrow_mut().remove(key);
         drop(waker);
     }
 
@@ -146,8 +161,7 @@ impl Core {
     pub(super) fn close(&self) {
         self.is_closed.set(true);
         loop {
-            let waiting: Vec<Waker> =
-                self.waiting.borrow().iter().map(|(_, waker)| waker.clone()).collect();
+            let waiting = self.waiting.borrow().all();
             // Puts every task that waits for something into a queue.
             waiting.into_iter().for_each(Waker::wake);
             while let Some(runnable) = self.next() {
@@ -155,11 +169,21 @@ impl Core {
                 drop(runnable);
             }
             if self.is_empty() {
-                return;
+                break;
             }
             // Another thread has marked a task as scheduled and is about to push it.
             thread::yield_now();
         }
+        if self.is_primary.replace(false) {
+            Core::rank().release();
+        }
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        // Once more if a panic has cut that short: a task that outlived this would look for it.
+        self.close();
     }
 }
 

@@ -16,6 +16,7 @@ use std::task::Poll;
 use self::core::{Core, Seat};
 use crate::Task;
 use crate::context::{self, PollInside};
+use crate::executor::tracked::spawn_boxed_if_large;
 
 /// A `run()` future runs so many tasks before it lets I/O, timers and its siblings have their turn.
 const RUN_BATCH: u32 = 128;
@@ -41,8 +42,8 @@ const RUN_BATCH: u32 = 128;
 /// assert_eq!(block_on(ex.run(task)), 8);
 /// ```
 pub struct LocalExecutor<'a> {
-    /// Boxed: its tasks know it by its address.
-    core: OnceCell<Box<Core>>,
+    /// Its tasks know it by its address. Not in a `Box`, which would have to be the only way to it.
+    core: OnceCell<Rc<Core>>,
     _tasks: PhantomData<std::cell::UnsafeCell<&'a ()>>,
     _not_send: PhantomData<Rc<()>>,
 }
@@ -66,8 +67,10 @@ impl<'a> LocalExecutor<'a> {
     ///
     /// Dropping the [`Task`] cancels it, from whatever thread; its future is dropped on this one.
     pub fn spawn<T: 'a>(&self, future: impl Future<Output = T> + 'a) -> Task<T> {
-        // SAFETY: `drop` ends the tasks before `'a` ends.
-        unsafe { self.spawn_unchecked(future) }
+        spawn_boxed_if_large!(future => {
+            // SAFETY: `drop` ends the tasks before `'a` ends.
+            unsafe { self.spawn_unchecked(future) }
+        })
     }
 
     /// # Safety
@@ -75,7 +78,7 @@ impl<'a> LocalExecutor<'a> {
     /// What the future borrows must live until it has been dropped.
     pub(super) unsafe fn spawn_unchecked<T>(&self, future: impl Future<Output = T>) -> Task<T> {
         // SAFETY: this executor is not `Sync`, and once it has tasks it does not leave its thread. Its `drop` waits for all futures to be dropped, and the
-        // core is boxed.
+        // core stays where it is.
         unsafe { task::spawn(self.core(), future) }
     }
 
@@ -101,6 +104,10 @@ impl<'a> LocalExecutor<'a> {
     }
 
     /// Waits until a task is ready, and runs it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping this future loses no task: whoever runs this executor next finds it.
     pub async fn tick(&self) {
         let core = self.core();
         let seat = Seat::new(core);
@@ -152,7 +159,11 @@ impl<'a> LocalExecutor<'a> {
     }
 
     fn core(&self) -> &Core {
-        self.core.get_or_init(|| Box::new(Core::new()))
+        self.core.get_or_init(|| {
+            let core = Rc::new(Core::new());
+            core.claim_rank();
+            core
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use std::task::Waker;
 use async_task::Runnable;
 
 use crate::context;
+use crate::executor::call::call;
 use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
 
 pub(super) struct Remote {
@@ -20,13 +21,19 @@ pub(super) struct Remote {
 struct Inner {
     queue: Vec<Runnable>,
     sleepers: Vec<(usize, Waker)>,
+    /// Nobody could be called when somebody had to be.
+    is_call_due: bool,
 }
 
 impl Remote {
     pub(super) fn new() -> Remote {
         Remote {
             len: AtomicUsize::new(0),
-            inner: Mutex::new(Inner { queue: Vec::new(), sleepers: Vec::new() }),
+            inner: Mutex::new(Inner {
+                queue: Vec::new(),
+                sleepers: Vec::new(),
+                is_call_due: false,
+            }),
         }
     }
 
@@ -37,14 +44,16 @@ impl Remote {
         // Relaxed: a hint; the lock orders everything else.
         self.len.store(inner.queue.len(), Ordering::Relaxed);
         // For the tasks before this one somebody has been called, or nobody was asleep and somebody will look.
-        let sleeper = if inner.queue.len() == 1 { inner.sleepers.pop() } else { None };
+        let is_due = inner.queue.len() == 1 || inner.is_call_due;
+        let sleeper = if is_due { inner.sleepers.pop() } else { None };
         drop(inner);
-        if let Some((_, waker)) = sleeper {
-            waker.wake();
+        if let Some(sleeper) = sleeper {
+            let _ = self.wake(sleeper) || self.wake_one();
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
+        // Relaxed: a hint. Who falls asleep looks at the queue itself, under the lock.
         self.len.load(Ordering::Relaxed) == 0
     }
 
@@ -54,16 +63,26 @@ impl Remote {
             return;
         }
         let mut inner = lock(&self.inner);
+        // Relaxed: as in `push`.
         self.len.store(0, Ordering::Relaxed);
         queue.extend(inner.queue.drain(..));
     }
 
-    /// Calls one of the sleepers.
-    pub(super) fn wake_one(&self) {
-        let sleeper = lock(&self.inner).sleepers.pop();
-        if let Some((_, waker)) = sleeper {
-            waker.wake();
-        }
+    /// Calls one of the sleepers. False if there is none that could be called.
+    pub(super) fn wake_one(&self) -> bool {
+        let asleep = lock(&self.inner).sleepers.len();
+        (0..asleep).any(|_| {
+            let sleeper = lock(&self.inner).sleepers.pop();
+            sleeper.is_some_and(|sleeper| self.wake(sleeper))
+        })
+    }
+
+    /// False if the seat could not be called: it sleeps on, and is the last to be called again.
+    fn wake(&self, (id, waker): (usize, Waker)) -> bool {
+        let called = call(waker);
+        let mut inner = lock(&self.inner);
+        inner.is_call_due = called.is_err();
+        called.map_err(|waker| inner.sleepers.insert(0, (id, waker))).is_ok()
     }
 
     /// Puts seat `id` on the list of sleepers, unless there is a task.

@@ -16,32 +16,33 @@ impl Heap {
         self.nodes.len()
     }
 
-    /// The earliest deadline.
-    pub(super) fn first_deadline(&self) -> Option<u64> {
-        self.nodes.first().map(|node| node.deadline)
+    /// The earliest node.
+    pub(super) fn first(&self) -> Option<Node> {
+        self.nodes.first().copied()
     }
 
+    #[inline]
     pub(super) fn push(&mut self, node: Node, entries: &mut Entries) {
+        let position = self.nodes.len();
         self.nodes.push(node);
-        self.sift_up(self.nodes.len() - 1, node, entries);
-    }
-
-    /// Takes out the earliest node if it is due at `now`.
-    pub(super) fn pop_due(&mut self, now: u64, entries: &mut Entries) -> Option<Node> {
-        let first = *self.nodes.first()?;
-        if first.deadline > now {
-            return None;
+        if position > 0 && node.rank() < self.nodes[(position - 1) / ARITY].rank() {
+            self.sift_up(position, node, entries);
+        } else {
+            entries[node.index()].place = Place::in_heap(position);
         }
-        self.remove(0, entries);
-        Some(first)
     }
 
+    #[inline]
     pub(super) fn remove(&mut self, position: usize, entries: &mut Entries) {
         let last = self.nodes.pop().expect("there is a node at the position");
         if position == self.nodes.len() {
             return;
         }
-        // The last one fills the gap, and goes where it belongs from there.
+        self.fill(position, last, entries);
+    }
+
+    /// The last node fills the gap at `position`, and goes where it belongs from there.
+    fn fill(&mut self, position: usize, last: Node, entries: &mut Entries) {
         if position > 0 && last.rank() < self.nodes[(position - 1) / ARITY].rank() {
             self.sift_up(position, last, entries);
         } else {
@@ -79,6 +80,6 @@ impl Heap {
 
     fn put(&mut self, position: usize, node: Node, entries: &mut Entries) {
         self.nodes[position] = node;
-        entries[node.index].place = Place::in_heap(position);
+        entries[node.index()].place = Place::in_heap(position);
     }
 }

@@ -1,25 +1,26 @@
-//! Unix signals that ask a program to stop.
+//! Being asked to stop.
 
 use std::future::Future;
 use std::io;
+use std::mem;
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll};
 
 use signal_hook::SigId;
 use signal_hook::consts::signal::{SIGINT, SIGTERM};
 use signal_hook::low_level;
 
+use super::defaults::Attention;
 use crate::Async;
-use crate::sync::{Mutex, lock};
 
 /// Resolves when the process is asked to stop: by SIGTERM, or by SIGINT (Ctrl-C).
 ///
 /// The handlers are installed at once, so no signal is missed between this call and the first poll. A second signal ends the
-/// process at once, with exit code 130 (SIGINT) or 143 (SIGTERM), whatever it is doing. When the last such future
-/// is dropped, the signals end the process again, as they do by default.
+/// process at once, with exit code 130 (SIGINT) or 143 (SIGTERM), whatever it is doing. When the future is dropped, and nobody
+/// else listens, the signals end the process again, as they do by default.
 ///
 /// # Errors
 ///
@@ -43,8 +44,8 @@ use crate::sync::{Mutex, lock};
 pub fn shutdown_signal() -> io::Result<ShutdownSignal> {
     let (receiver, sender) = UnixStream::pair()?;
     let receiver = Async::new(receiver)?;
-    attend()?;
-    let mut signal = ShutdownSignal { receiver, actions: Vec::new() };
+    let attention = Attention::to([SIGINT, SIGTERM])?;
+    let mut signal = ShutdownSignal { receiver, actions: Vec::new(), attention };
     let is_second = Arc::new(AtomicBool::new(false));
     for (number, exit_code) in [(SIGINT, 130), (SIGTERM, 143)] {
         // Actions run in the order of their registration: the first signal finds the flag down.
@@ -57,41 +58,12 @@ pub fn shutdown_signal() -> io::Result<ShutdownSignal> {
     Ok(signal)
 }
 
-static LISTENERS: Mutex<Listeners> = Mutex::new(Listeners { count: 0, unattended: None });
-
-struct Listeners {
-    count: usize,
-    /// Up while nobody listens: a handler that was once installed stays, and has to do what the default did.
-    unattended: Option<Arc<AtomicBool>>,
-}
-
-fn attend() -> io::Result<()> {
-    let mut listeners = lock(&LISTENERS);
-    if listeners.unattended.is_none() {
-        let unattended = Arc::new(AtomicBool::new(false));
-        for number in [SIGINT, SIGTERM] {
-            signal_hook::flag::register_conditional_default(number, unattended.clone())?;
-        }
-        listeners.unattended = Some(unattended);
-    }
-    listeners.count += 1;
-    listeners.set_unattended(false);
-    Ok(())
-}
-
-impl Listeners {
-    fn set_unattended(&self, is_unattended: bool) {
-        if let Some(unattended) = &self.unattended {
-            unattended.store(is_unattended, Ordering::SeqCst);
-        }
-    }
-}
-
 /// The future that [`shutdown_signal`] returns.
 #[derive(Debug)]
 pub struct ShutdownSignal {
     receiver: Async<UnixStream>,
     actions: Vec<SigId>,
+    attention: Attention,
 }
 
 impl Future for ShutdownSignal {
@@ -110,13 +82,10 @@ impl Future for ShutdownSignal {
 
 impl Drop for ShutdownSignal {
     fn drop(&mut self) {
+        // First: a signal meanwhile has its default effect, and is not lost.
+        drop(mem::take(&mut self.attention));
         for action in self.actions.drain(..) {
             low_level::unregister(action);
-        }
-        let mut listeners = lock(&LISTENERS);
-        listeners.count -= 1;
-        if listeners.count == 0 {
-            listeners.set_unattended(true);
         }
     }
 }

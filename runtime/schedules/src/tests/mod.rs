@@ -1,0 +1,2 @@
+mod executors;
+mod runtimes;
