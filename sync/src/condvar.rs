@@ -30,7 +30,6 @@ use crate::waiters::Waiters;
 /// assert!(*is_ready);
 /// # });
 /// ```
-#[derive(Default)]
 pub struct Condvar {
     waiters: Waiters,
 }
@@ -38,7 +37,7 @@ pub struct Condvar {
 impl Condvar {
     /// Nobody waits yet.
     pub const fn new() -> Condvar {
-        Condvar { waiters: Waiters::new() }
+        Condvar { waiters: Waiters::new(false) }
     }
 
     /// Gives the lock up, waits to be notified, and takes the lock again.
@@ -80,6 +79,18 @@ impl Condvar {
         mutex.lock_blocking()
     }
 
+    /// [`wait_while`](Condvar::wait_while) for a thread that may block.
+    pub fn wait_while_blocking<'m, T: ?Sized>(
+        &self,
+        mut guard: MutexGuard<'m, T>,
+        mut condition: impl FnMut(&mut T) -> bool,
+    ) -> MutexGuard<'m, T> {
+        while condition(&mut guard) {
+            guard = self.wait_blocking(guard);
+        }
+        guard
+    }
+
     /// Wakes the task that has waited for longest, if there is one.
     pub fn notify_one(&self) {
         self.waiters.wake_one();
@@ -95,6 +106,12 @@ impl Condvar {
         let place = self.waiters.enter();
         drop(guard);
         place.await;
+    }
+}
+
+impl Default for Condvar {
+    fn default() -> Condvar {
+        Condvar::new()
     }
 }
 

@@ -23,6 +23,7 @@
 //! | to | take |
 //! |---|---|
 //! | hand items from any number of tasks to any number | [`channel`] (async-channel) |
+//! | the same, to one task, at half the cost or less: see there for when to take which | [`mpsc`] |
 //! | hand over one value once | [`oneshot`] |
 //! | let many see the latest value | [`watch`] |
 //! | let many see every value | [`broadcast`] (async-broadcast) |
@@ -35,20 +36,27 @@
 //!
 //! # Promises
 //!
-//! - `oneshot`, `watch`, `Notify`, `Condvar` call no foreign code (a waker's clone, wake and drop) while they hold a lock, and a waker that panics keeps nobody else
-//!   from being woken. async-channel, async-lock, async-broadcast and [`SingleFlight`], which stands on async-lock, use event-listener, which does call wakers under
-//!   its lock: that is fine for the wakers of executors, which only put a task into a queue, and not for a waker that uses the very same object.
+//! - `mpsc`, `oneshot`, `watch`, `Notify`, `Condvar` call no foreign code (a waker's clone, wake and drop) while they hold a lock, and a waker that panics keeps nobody else
+//!   from being woken.
+//! - async-channel, async-lock, async-broadcast, event-listener, and [`SingleFlight`], which stands on async-lock, call wakers under event-listener's lock. That is fine for the
+//!   wakers of executors, which only put a task into a queue. A waker of your own that in its clone, its wake or its drop uses the very same object (receives from, sends
+//!   to, locks, acquires or listens to it) stops its thread for ever: each of the three does, with each of them. One that panics when it is woken leaves those behind it in line
+//!   asleep, and the object in disorder. A *task* that panics when its turn comes harms nobody: what it held is given back.
 //! - Who waits sleeps; nothing spins.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod condvar;
+mod crowd;
+pub mod mpsc;
 #[cfg(doctest)]
 mod must_not_compile;
 mod notify;
 pub mod oneshot;
+mod primitives;
 mod rate_limiter;
 mod single_flight;
+mod wait_queue;
 mod waiters;
 pub mod watch;
 

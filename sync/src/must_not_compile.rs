@@ -9,7 +9,39 @@
 //! ```
 //!
 //! ```compile_fail,E0277
+//! let (sender, mut receiver) = smolkit_sync::mpsc::unbounded::<std::rc::Rc<u8>>();
+//! std::thread::spawn(move || receiver.recv_blocking());
+//! ```
+//!
+//! ```compile_fail,E0277
+//! let mutex: &'static _ = Box::leak(Box::new(std::sync::Mutex::new(1)));
+//! let (sender, mut receiver) = smolkit_sync::mpsc::bounded(1);
+//! sender.try_send(mutex.lock().unwrap()).unwrap();
+//! std::thread::spawn(move || receiver.recv_blocking());
+//! ```
+//!
+//! ```compile_fail,E0277
 //! let (sender, receiver) = smolkit_sync::oneshot::channel::<std::rc::Rc<u8>>();
+//! std::thread::spawn(move || receiver.recv_blocking());
+//! ```
+//!
+//! ```compile_fail,E0277
+//! let (sender, receiver) = smolkit_sync::oneshot::channel::<std::rc::Rc<u8>>();
+//! std::thread::spawn(move || drop(sender.send(std::rc::Rc::new(1))));
+//! ```
+//!
+//! ```compile_fail,E0277
+//! let (sender, receiver) = smolkit_sync::oneshot::channel::<std::rc::Rc<u8>>();
+//! std::thread::scope(|scope| drop(scope.spawn(|| sender.is_closed())));
+//! ```
+//!
+//! Nor does a sender of what lives for ever send what does not:
+//!
+//! ```compile_fail,E0597
+//! let (sender, receiver) = smolkit_sync::oneshot::channel::<&'static u8>();
+//! let short = 1;
+//! sender.send(&short);
+//! drop(short);
 //! std::thread::spawn(move || receiver.recv_blocking());
 //! ```
 //!

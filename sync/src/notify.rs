@@ -3,11 +3,9 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use futures_lite::future::block_on;
-
+use crate::primitives::block_on;
 use crate::waiters::{Place, Waiters};
 
 /// Tells waiting tasks that something has happened, and remembers it for one if nobody waits.
@@ -39,22 +37,26 @@ use crate::waiters::{Place, Waiters};
 /// assert_eq!(consumer.await, 7);
 /// # });
 /// ```
-#[derive(Default)]
 pub struct Notify {
-    /// Set only while nobody waits, under the queue's lock.
-    permit: AtomicBool,
     waiters: Waiters,
 }
 
 impl Notify {
     /// Nobody is told anything yet.
+    #[cfg(not(loom))]
     pub const fn new() -> Notify {
-        Notify { permit: AtomicBool::new(false), waiters: Waiters::new() }
+        Notify { waiters: Waiters::new(true) }
+    }
+
+    #[cfg(loom)]
+    pub(crate) fn new() -> Notify {
+        Notify { waiters: Waiters::new(true) }
     }
 
     /// Wakes the task that has waited for longest, or lets the next one not wait.
+    #[inline]
     pub fn notify_one(&self) {
-        self.waiters.wake_one_or(|| self.permit.store(true, Ordering::SeqCst));
+        self.waiters.wake_one();
     }
 
     /// Wakes all who wait now; remembers nothing for those who come later.
@@ -69,60 +71,41 @@ impl Notify {
     /// # Cancel safety
     ///
     /// A future that is dropped after `notify_one` has chosen it passes that on to the next one.
+    #[inline]
     pub fn notified(&self) -> Notified<'_> {
-        let mut place = self.waiters.enter();
-        // Looked at after the place was taken, so that a `notify_one` meanwhile either finds the place or leaves the permit.
-        let has_permit = self.take_permit();
-        if has_permit && place.leave() {
-            // Both a permit and a call: one is for somebody else.
-            self.notify_one();
-        }
-        Notified { notify: self, place, has_permit }
+        Notified { place: self.waiters.enter() }
     }
 
     /// [`notified`](Notify::notified) for a thread that may block.
     pub fn notified_blocking(&self) {
         block_on(self.notified());
     }
+}
 
-    fn take_permit(&self) -> bool {
-        self.permit.swap(false, Ordering::SeqCst)
+impl Default for Notify {
+    fn default() -> Notify {
+        Notify::new()
     }
 }
 
 impl fmt::Debug for Notify {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Notify").field("permit", &self.permit).finish_non_exhaustive()
+        f.debug_struct("Notify").field("permit", &self.waiters.has_left()).finish_non_exhaustive()
     }
 }
 
 /// The future that [`Notify::notified`] returns.
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Notified<'n> {
-    notify: &'n Notify,
     place: Place<'n>,
-    /// Taken from the notify, and not handed out yet.
-    has_permit: bool,
 }
 
 impl Future for Notified<'_> {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.has_permit {
-            ready!(Pin::new(&mut self.place).poll(cx));
-        }
-        self.has_permit = false;
-        Poll::Ready(())
-    }
-}
-
-impl Drop for Notified<'_> {
-    fn drop(&mut self) {
-        // Here and not in the place's own drop: if nobody else waits, the call becomes a permit.
-        if self.place.leave() || self.has_permit {
-            self.notify.notify_one();
-        }
+        Pin::new(&mut self.place).poll(cx)
     }
 }
 

@@ -1,6 +1,7 @@
 //! So many per so long.
 
 use std::future::Future;
+use std::mem;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -12,7 +13,8 @@ use std::time::{Duration, Instant};
 ///
 /// # Limits
 ///
-/// At most `burst` at once. Times are kept in nanoseconds from the limiter's making: 584 years.
+/// At most `burst` at once. Times are kept in nanoseconds from the limiter's making: 584 years. The time between two is rounded up to
+/// whole nanoseconds, so that there are never more than was asked for.
 ///
 /// # Source
 ///
@@ -34,6 +36,9 @@ use std::time::{Duration, Instant};
 /// for _ in 0..5 {
 ///     limiter.acquire(|delay| async move { drop(Timer::after(delay).await) }).await;
 /// }
+/// // One an hour.
+/// let limiter = RateLimiter::new(NonZeroU32::MIN, Duration::from_secs(3600), NonZeroU32::MIN);
+/// limiter.try_acquire().unwrap();
 /// assert!(limiter.try_acquire().is_err());
 /// # });
 /// ```
@@ -54,8 +59,9 @@ impl RateLimiter {
     ///
     /// If the time between two is less than a nanosecond.
     pub fn new(count: NonZeroU32, period: Duration, burst: NonZeroU32) -> RateLimiter {
-        let interval_nanos = nanos(period) / u64::from(count.get());
-        assert!(interval_nanos > 0, "{count} in {period:?} is more than one a nanosecond");
+        let (period_nanos, count_wide) = (nanos(period), u64::from(count.get()));
+        assert!(period_nanos >= count_wide, "{count} in {period:?} is more than one a nanosecond");
+        let interval_nanos = period_nanos.div_ceil(count_wide);
         RateLimiter {
             start: Instant::now(),
             interval_nanos,
@@ -96,22 +102,32 @@ impl RateLimiter {
     /// The same, at a time that the caller says.
     pub fn reserve_at(&self, now: Instant) -> Duration {
         let now_nanos = self.since_start(now);
-        let reserved = self.due_nanos.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |due| {
+        Duration::from_nanos(self.delay_nanos(self.take(now_nanos), now_nanos))
+    }
+
+    /// Takes one, and gives when it was due by the schedule.
+    fn take(&self, now_nanos: u64) -> u64 {
+        let taken = self.due_nanos.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |due| {
             Some(self.next(due, now_nanos))
         });
-        let (Ok(due) | Err(due)) = reserved;
-        Duration::from_nanos(self.delay_nanos(due, now_nanos))
+        let (Ok(due) | Err(due)) = taken;
+        due
     }
 
     /// Waits until one may happen, with the caller's `sleep`. First come, first served.
     ///
     /// # Cancel safety
     ///
-    /// The place in the schedule is used up, even if the future is dropped while it waits.
+    /// If the future is dropped while it waits, its place in the schedule is given back as long as it is the last one. Else it is used up: those
+    /// behind it have been told their times.
     pub async fn acquire<F: Future<Output = ()>>(&self, sleep: impl FnOnce(Duration) -> F) {
-        let delay = self.reserve();
+        let now_nanos = self.since_start(Instant::now());
+        let due = self.take(now_nanos);
+        let delay = Duration::from_nanos(self.delay_nanos(due, now_nanos));
         if !delay.is_zero() {
+            let unused = Unused { limiter: self, due, next: self.next(due, now_nanos) };
             sleep(delay).await;
+            mem::forget(unused);
         }
     }
 
@@ -130,6 +146,28 @@ impl RateLimiter {
 
     fn next(&self, due: u64, now: u64) -> u64 {
         due.max(now).saturating_add(self.interval_nanos)
+    }
+}
+
+/// A place in the schedule for which somebody waits: dropped, it is given back if it is the last one.
+struct Unused<'l> {
+    limiter: &'l RateLimiter,
+    due: u64,
+    next: u64,
+}
+
+impl Drop for Unused<'_> {
+    fn drop(&mut self) {
+        // At the end of time the schedule stands still, and no place is another than the one before.
+        if self.next < u64::MAX {
+            // If this fails, others are behind it.
+            let _ = self.limiter.due_nanos.compare_exchange(
+                self.next,
+                self.due,
+                Ordering::SeqCst,
+                Ordering::SeqCst,
+            );
+        }
     }
 }
 

@@ -60,6 +60,10 @@ impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
     /// The answer for `key`: that of the work under way, or of `work`, which is called if there is none.
     ///
     /// To share failures too, let the answer be a `Result` whose error can be cloned.
+    ///
+    /// # Cancel safety
+    ///
+    /// Whoever does the work and is dropped loses it: the next one who waits calls its own `work`. Others lose nothing.
     pub async fn run<F: Future<Output = V>>(&self, key: K, work: impl FnOnce() -> F) -> V {
         let flight = self.join(key);
         let answer = flight.cell().get_or_init(work).await.clone();
@@ -78,7 +82,20 @@ impl<K: Clone + Eq + Hash, V: Clone> SingleFlight<K, V> {
     }
 
     fn join(&self, key: K) -> Flight<'_, K, V> {
-        let cell = lock(&self.flights).entry(key.clone()).or_default().clone();
+        // Cloned, and dropped if it is not needed, where no lock is held: a key's own code may look at this.
+        let listed = key.clone();
+        let mut flights = lock(&self.flights);
+        let known = flights.get(&key).cloned();
+        let (cell, unused) = match known {
+            Some(cell) => (cell, Some(listed)),
+            None => {
+                let cell = Arc::<OnceCell<V>>::default();
+                flights.insert(listed, cell.clone());
+                (cell, None)
+            }
+        };
+        drop(flights);
+        drop(unused);
         Flight { flights: &self.flights, key, cell: Some(cell) }
     }
 }

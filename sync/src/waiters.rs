@@ -1,62 +1,127 @@
-//! A queue of tasks that wait for one another, first come first served.
+//! A queue of tasks that wait to be called, with a lock of its own and one call that may be left for who comes next.
 //!
 //! Foreign code (a waker's clone, wake and drop) never runs under its lock, and a waker that panics does not keep the others from
 //! being woken. That is why the types of this crate stand on this list and not on event-listener, which calls wakers while it
 //! holds its lock.
+//!
+//! Two ways are without the lock: to leave a call for later and to find it, while nobody waits, and to come when called.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::mem;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
+
+use crate::primitives::{AtomicU8, AtomicUsize, Mutex, MutexGuard, Ordering, lock};
+use crate::wait_queue::{Calls, WaitQueue};
+
+/// Nobody waits.
+const EMPTY: usize = 0;
+/// Nobody waits, and a call is left for who comes next.
+const LEFT: usize = 1;
+/// Somebody waits. Set and cleared under the lock.
+const WAITING: usize = 2;
+
+/// So many of the first places have a byte that tells their owners without the lock whether they were called.
+const BYTES: usize = if cfg!(loom) { 1 } else { 32 };
+
+/// Not called.
+const UNTOLD: u8 = 0;
+/// Called; set under the lock.
+const TOLD: u8 = 1;
+/// Came; set by the owner. The place is free when somebody who has the lock sees that.
+const CAME: u8 = 2;
 
 /// Those who wait.
-#[derive(Default)]
 pub(crate) struct Waiters {
-    queue: Mutex<Queue>,
+    /// Whether a call that finds nobody is left for who comes next. Else it is never `LEFT`.
+    leaves_calls: bool,
+    state: AtomicUsize,
+    bytes: [AtomicU8; BYTES],
+    locked: Mutex<Locked>,
 }
 
-#[derive(Default)]
-struct Queue {
-    /// The number of the next place. It never overflows: a queue that gives out a place every nanosecond lives for 584 years.
-    next: u64,
-    waiting: BTreeMap<u64, Option<Waker>>,
-    /// Called by `wake_one`, and not come yet. Who leaves instead passes the call on.
-    called: BTreeSet<u64>,
+struct Locked {
+    queue: WaitQueue,
+    /// Of the places with a byte, those that are `TOLD`, or `CAME` and not free yet: a bit each.
+    told: u32,
 }
 
 impl Waiters {
-    pub(crate) const fn new() -> Waiters {
-        let queue = Queue { next: 0, waiting: BTreeMap::new(), called: BTreeSet::new() };
-        Waiters { queue: Mutex::new(queue) }
+    #[cfg(not(loom))]
+    pub(crate) const fn new(leaves_calls: bool) -> Waiters {
+        Waiters {
+            leaves_calls,
+            state: AtomicUsize::new(EMPTY),
+            bytes: [const { AtomicU8::new(UNTOLD) }; BYTES],
+            locked: Mutex::new(Locked { queue: WaitQueue::new(), told: 0 }),
+        }
     }
 
-    /// Takes a place at the end. A call that comes from now on is not missed.
+    /// loom's locks cannot be made in a constant.
+    #[cfg(loom)]
+    pub(crate) fn new(leaves_calls: bool) -> Waiters {
+        Waiters {
+            leaves_calls,
+            state: AtomicUsize::new(EMPTY),
+            bytes: std::array::from_fn(|_| AtomicU8::new(UNTOLD)),
+            locked: Mutex::new(Locked { queue: WaitQueue::new(), told: 0 }),
+        }
+    }
+
+    /// Takes a place at the end, so that no call that comes from now on is missed. If a call was left, takes that instead: there is nothing to wait for then.
+    #[inline]
     pub(crate) fn enter(&self) -> Place<'_> {
-        let mut queue = self.lock();
-        let number = queue.next;
-        queue.next += 1;
-        queue.waiting.insert(number, None);
-        Place { waiters: self, number, has_left: false }
+        if self.take_left() {
+            return Place { waiters: self, index: CALLED };
+        }
+        self.enter_queue()
     }
 
-    /// Calls the one who has waited for longest. False if nobody waits.
-    pub(crate) fn wake_one(&self) -> bool {
-        self.wake_one_or(|| {})
-    }
-
-    /// The same; if nobody waits, does `otherwise` before anybody can enter. It must not call foreign code.
-    pub(crate) fn wake_one_or(&self, otherwise: impl FnOnce()) -> bool {
-        let mut queue = self.lock();
-        let Some((number, waker)) = queue.waiting.pop_first() else {
-            otherwise();
-            return false;
+    fn enter_queue(&self) -> Place<'_> {
+        let mut locked = self.lock();
+        // Under the lock nobody else makes it `WAITING`, or anything else if it is that; but a call may be left or found.
+        while self.state.load(Ordering::Relaxed) != WAITING {
+            if self.take_left() {
+                return Place { waiters: self, index: CALLED };
+            }
+            // If this fails, somebody has left a call just now.
+            let _ = self.exchange(EMPTY, WAITING);
+        }
+        let index = match locked.one_who_came(&self.bytes) {
+            Some(index) => locked.queue.enter_again(index),
+            None => locked.queue.enter(None),
         };
-        queue.called.insert(number);
-        drop(queue);
+        Place { waiters: self, index }
+    }
+
+    /// Calls the one who has waited for longest. If nobody waits, the call may be left for who comes next; several that are left are one.
+    #[inline]
+    pub(crate) fn wake_one(&self) {
+        // Relaxed: the exchange, or the lock, is what counts.
+        let mut state = self.state.load(Ordering::Relaxed);
+        loop {
+            if state == WAITING || !self.leaves_calls {
+                if self.wake_first() || !self.leaves_calls {
+                    return;
+                }
+                state = EMPTY;
+            }
+            // Also where one was left already: who takes that shall see what was done before this one.
+            match self.exchange(state, LEFT) {
+                Ok(_) => return,
+                Err(now) => state = now,
+            }
+        }
+    }
+
+    /// False if nobody waits.
+    fn wake_first(&self) -> bool {
+        let mut locked = self.lock();
+        let Some((index, waker)) = locked.queue.call() else { return false };
+        locked.tell(&self.bytes, index);
+        self.settle(&locked);
+        drop(locked);
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -65,27 +130,84 @@ impl Waiters {
 
     /// Calls all who wait now.
     pub(crate) fn wake_all(&self) {
-        let waiting = mem::take(&mut self.lock().waiting);
-        let mut panic = None;
-        for waker in waiting.into_values().flatten() {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
-                panic.get_or_insert(payload);
-            }
-        }
-        if let Some(payload) = panic {
-            resume_unwind(payload);
+        let mut calls = Calls::default();
+        // Without a look at the state first, which could be older than the place of one who has looked at what is told here.
+        let mut locked = self.lock();
+        let Locked { queue, told } = &mut *locked;
+        queue.dismiss(&mut calls, |index| tell(&self.bytes, told, index));
+        self.settle(&locked);
+        drop(locked);
+        calls.wake();
+    }
+
+    /// Whether a call is left for who comes next.
+    pub(crate) fn has_left(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == LEFT
+    }
+
+    fn take_left(&self) -> bool {
+        // Mostly there is none, and to see that is cheaper.
+        self.state.load(Ordering::SeqCst) == LEFT && self.exchange(LEFT, EMPTY).is_ok()
+    }
+
+    fn exchange(&self, from: usize, to: usize) -> Result<usize, usize> {
+        self.state.compare_exchange(from, to, Ordering::SeqCst, Ordering::SeqCst)
+    }
+
+    /// Says so if nobody waits any more.
+    fn settle(&self, locked: &Locked) {
+        if locked.queue.is_empty() && self.state.load(Ordering::Relaxed) == WAITING {
+            // Only under the lock it becomes anything else. Release: for who leaves a call or finds one next.
+            self.state.store(EMPTY, Ordering::Release);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, Locked> {
         // Nothing that could panic runs under it.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.locked)
     }
 }
 
 impl fmt::Debug for Waiters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiters").field("waiting", &self.lock().waiting.len()).finish()
+        f.debug_struct("Waiters").field("is_empty", &self.lock().queue.is_empty()).finish()
+    }
+}
+
+fn tell(bytes: &[AtomicU8; BYTES], told: &mut u32, index: usize) {
+    if let Some(byte) = bytes.get(index) {
+        *told |= 1 << index;
+        // Release: who comes sees what was done before the call.
+        byte.store(TOLD, Ordering::Release);
+    }
+}
+
+impl Locked {
+    fn tell(&mut self, bytes: &[AtomicU8; BYTES], index: usize) {
+        tell(bytes, &mut self.told, index);
+    }
+
+    /// The place of one who came without the lock, if there is one: it is the caller's.
+    fn one_who_came(&mut self, bytes: &[AtomicU8; BYTES]) -> Option<usize> {
+        let mut left = self.told;
+        while left != 0 {
+            let index = left.trailing_zeros() as usize;
+            // Acquire: the owner has done with the byte.
+            if bytes[index].load(Ordering::Acquire) == CAME {
+                self.forget(bytes, index);
+                return Some(index);
+            }
+            left &= left - 1;
+        }
+        None
+    }
+
+    /// The place will be another one's.
+    fn forget(&mut self, bytes: &[AtomicU8; BYTES], index: usize) {
+        if let Some(byte) = bytes.get(index) {
+            self.told &= !(1 << index);
+            byte.store(UNTOLD, Ordering::Relaxed);
+        }
     }
 }
 
@@ -93,59 +215,87 @@ impl fmt::Debug for Waiters {
 ///
 /// # Cancel safety
 ///
-/// Dropped after it was called by `wake_one`, and before it has resolved, it calls the next one.
+/// Dropped after it was called by `wake_one`, and before it has resolved, it calls the next one, or leaves the call.
 pub(crate) struct Place<'w> {
     waiters: &'w Waiters,
-    number: u64,
-    has_left: bool,
+    /// Of the queue, or one of those below. One number, so that a place goes from hand to hand in two registers.
+    index: usize,
 }
 
+/// Not in the queue: it has taken a call that was left, and not handed it out yet.
+const CALLED: usize = usize::MAX - 1;
+/// It was called and has come, or has left.
+const OVER: usize = usize::MAX;
+
 impl Place<'_> {
-    /// Gives the place up. True if a call of `wake_one` had come for it, which is the caller's now.
-    pub(crate) fn leave(&mut self) -> bool {
-        if self.has_left {
-            return false;
+    /// Gives the place up. True if a call of `wake_one` had come for it, or one that was left.
+    fn leave(&mut self) -> bool {
+        let index = mem::replace(&mut self.index, OVER);
+        if index >= CALLED {
+            return index == CALLED;
         }
-        self.has_left = true;
-        let mut queue = self.waiters.lock();
-        let waker = queue.waiting.remove(&self.number);
-        let was_called = waker.is_none() && queue.called.remove(&self.number);
-        drop(queue);
+        let waiters = self.waiters;
+        let mut locked = waiters.lock();
+        let (was_called, waker) = locked.queue.leave(index);
+        locked.forget(&waiters.bytes, index);
+        waiters.settle(&locked);
+        drop(locked);
         drop(waker);
         was_called
+    }
+
+    /// Comes, if it was called and has a byte: without the lock.
+    fn has_come(&mut self) -> bool {
+        let Some(byte) = self.waiters.bytes.get(self.index) else { return false };
+        if byte.load(Ordering::Acquire) != TOLD {
+            return false;
+        }
+        self.index = OVER;
+        // Release: the last use of the place.
+        byte.store(CAME, Ordering::Release);
+        true
     }
 }
 
 impl Future for Place<'_> {
     type Output = ();
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.has_left {
+        if self.index >= CALLED || self.has_come() {
+            self.index = OVER;
             return Poll::Ready(());
         }
+        self.wait(cx)
+    }
+}
+
+impl Place<'_> {
+    /// Leaves a waker, or comes.
+    fn wait(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let waiters = self.waiters;
+        // Cloned where no lock is held.
         let mut waker = Some(cx.waker().clone());
-        let mut queue = self.waiters.lock();
-        match queue.waiting.get_mut(&self.number) {
-            Some(slot) => {
-                mem::swap(slot, &mut waker);
-                drop(queue);
-                // The former waker goes here, outside the lock.
-                drop(waker);
-                Poll::Pending
-            }
+        let mut locked = waiters.lock();
+        match locked.queue.waker_of(self.index) {
+            Some(slot) => mem::swap(slot, &mut waker),
             None => {
-                queue.called.remove(&self.number);
-                drop(queue);
-                self.has_left = true;
-                Poll::Ready(())
+                locked.forget(&waiters.bytes, self.index);
+                locked.queue.arrive(self.index);
+                self.index = OVER;
             }
         }
+        drop(locked);
+        // The former waker, or the new one, goes here, outside the lock.
+        drop(waker);
+        if self.index == OVER { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
 impl Drop for Place<'_> {
+    #[inline]
     fn drop(&mut self) {
-        if self.leave() {
+        if self.index != OVER && self.leave() {
             self.waiters.wake_one();
         }
     }

@@ -20,12 +20,12 @@ use std::fmt;
 use std::mem;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::PoisonError;
 
-use futures_lite::future::block_on;
-
-use crate::waiters::Waiters;
+use crate::crowd::Crowd;
+use crate::primitives::{
+    Arc, AtomicUsize, Ordering, RwLock, RwLockReadGuard, RwLockWriteGuard, block_on,
+};
 
 /// Makes a channel that holds `value`. The receiver has seen it.
 pub fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
@@ -34,8 +34,8 @@ pub fn channel<T>(value: T) -> (Sender<T>, Receiver<T>) {
         version: AtomicUsize::new(0),
         senders: AtomicUsize::new(1),
         receivers: AtomicUsize::new(1),
-        changed: Waiters::new(),
-        closed: Waiters::new(),
+        changed: Crowd::new(),
+        closed: Crowd::new(),
     });
     (Sender { shared: shared.clone() }, Receiver { shared, seen: 0 })
 }
@@ -47,9 +47,9 @@ struct Shared<T> {
     senders: AtomicUsize,
     receivers: AtomicUsize,
     /// Receivers that wait for a change or for the last sender to go.
-    changed: Waiters,
+    changed: Crowd,
     /// Senders that wait for the last receiver to go.
-    closed: Waiters,
+    closed: Crowd,
 }
 
 impl<T> Shared<T> {
@@ -152,13 +152,7 @@ impl<T> Sender<T> {
     ///
     /// Nothing is lost.
     pub async fn closed(&self) {
-        loop {
-            let place = self.shared.closed.enter();
-            if self.is_closed() {
-                return;
-            }
-            place.await;
-        }
+        self.shared.closed.until(|| self.is_closed()).await;
     }
 }
 
@@ -277,6 +271,18 @@ impl<T> Receiver<T> {
         }
     }
 
+    /// [`wait_for`](Receiver::wait_for) for a thread that may block.
+    ///
+    /// # Errors
+    ///
+    /// As [`wait_for`](Receiver::wait_for).
+    pub fn wait_for_blocking(
+        &mut self,
+        is_wanted: impl FnMut(&T) -> bool,
+    ) -> Result<Ref<'_, T>, RecvError> {
+        block_on(self.wait_for(is_wanted))
+    }
+
     /// Whether both watch the same value.
     pub fn same_channel(&self, other: &Receiver<T>) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
@@ -293,15 +299,11 @@ fn has_changed<T>(shared: &Shared<T>, seen: usize) -> Result<bool, RecvError> {
 }
 
 async fn changed<T>(shared: &Shared<T>, seen: &mut usize) -> Result<(), RecvError> {
-    loop {
-        let place = shared.changed.enter();
-        if has_changed(shared, *seen)? {
-            drop(place);
-            *seen = shared.version();
-            return Ok(());
-        }
-        place.await;
-    }
+    // What has come stays: nobody but this receiver changes what it has seen, and there is no sender again after the last one.
+    shared.changed.until(|| !matches!(has_changed(shared, *seen), Ok(false))).await;
+    has_changed(shared, *seen)?;
+    *seen = shared.version();
+    Ok(())
 }
 
 impl<T> Clone for Receiver<T> {

@@ -6,7 +6,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 
 use smolkit_sync::{
     Condvar, Notified, Notify, OnceCell, RateLimiter, SingleFlight, broadcast, channel, event,
-    lock, oneshot, watch,
+    lock, mpsc, oneshot, watch,
 };
 
 fn sent_and_shared<T: Send + Sync>() {}
@@ -17,6 +17,8 @@ fn unwind_safe<T: UnwindSafe + RefUnwindSafe>() {}
 fn what_may_be_sent_and_shared() {
     sent_and_shared::<channel::Sender<u8>>();
     sent_and_shared::<channel::Receiver<Cell<u8>>>();
+    sent_and_shared::<mpsc::Sender<Cell<u8>>>();
+    sent::<mpsc::Receiver<Cell<u8>>>();
     sent_and_shared::<oneshot::Sender<Cell<u8>>>();
     sent_and_shared::<oneshot::Receiver<Cell<u8>>>();
     sent_and_shared::<watch::Sender<u8>>();
@@ -28,7 +30,7 @@ fn what_may_be_sent_and_shared() {
     sent_and_shared::<lock::MutexGuard<'static, u8>>();
     sent_and_shared::<OnceCell<u8>>();
     sent_and_shared::<Notify>();
-    sent::<Notified<'static>>();
+    sent_and_shared::<Notified<'static>>();
     sent_and_shared::<Condvar>();
     sent_and_shared::<RateLimiter>();
     sent_and_shared::<SingleFlight<u8, u8>>();
@@ -36,6 +38,8 @@ fn what_may_be_sent_and_shared() {
     sent::<event::EventListener<u8>>();
     unwind_safe::<Notify>();
     unwind_safe::<Condvar>();
+    unwind_safe::<oneshot::Sender<Cell<u8>>>();
+    unwind_safe::<oneshot::Receiver<Cell<u8>>>();
 }
 
 #[test]
@@ -48,7 +52,14 @@ fn futures_may_be_sent() {
     let (sender, receiver) = oneshot::channel::<u8>();
     check(sender.closed());
     check(receiver);
+    fn moved<T: Unpin>() {}
+    moved::<oneshot::Receiver<std::marker::PhantomPinned>>();
+    moved::<Notified<'static>>();
     check(SingleFlight::<u8, u8>::new().run(1, || async { 1 }));
+    let (sender, mut receiver) = mpsc::bounded::<u8>(1);
+    check(sender.send(1));
+    check(sender.closed());
+    check(receiver.recv());
     let mutex = lock::Mutex::new(1);
     check(Condvar::new().wait(mutex.lock_blocking()));
 }

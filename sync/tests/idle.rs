@@ -6,15 +6,17 @@
 
 mod support;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use futures_lite::future::block_on;
 use rustix::time::{ClockId, clock_gettime};
 use smolkit_sync::event::{Event, Listener};
 use smolkit_sync::{
-    Condvar, Notify, SingleFlight, broadcast, channel, lock::Barrier, lock::Mutex, lock::RwLock,
-    lock::Semaphore, oneshot, watch,
+    Condvar, Notify, OnceCell, RateLimiter, SingleFlight, broadcast, channel, lock::Barrier,
+    lock::Mutex, lock::RwLock, lock::Semaphore, mpsc, oneshot, watch,
 };
 use support::rounds;
 
@@ -34,7 +36,16 @@ fn all_kinds_of_waiting_sleep() {
     let (full, _full_receiver) = channel::bounded(1);
     full.try_send(1).unwrap();
     let (_empty_sender, empty) = channel::unbounded::<u8>();
+    let (full_mpsc, _full_mpsc_receiver) = mpsc::bounded(1);
+    full_mpsc.try_send(1).unwrap();
+    let closed_mpsc = full_mpsc.clone();
+    let (_empty_mpsc_sender, mut empty_mpsc) = mpsc::unbounded::<u8>();
     let (_oneshot_sender, oneshot) = oneshot::channel::<u8>();
+    let (unwanted_sender, _unwanted) = oneshot::channel::<u8>();
+    let (watched_sender, _watching) = watch::channel(0);
+    let cell = Arc::new(OnceCell::<u8>::new());
+    let limiter = RateLimiter::new(NonZeroU32::MIN, Duration::MAX, NonZeroU32::MIN);
+    limiter.try_acquire().unwrap();
     let (_watch_sender, mut watched) = watch::channel(0);
     let (_broadcast_sender, mut broadcast) = broadcast::broadcast::<u8>(1);
     let notify = Arc::new(Notify::new());
@@ -52,8 +63,15 @@ fn all_kinds_of_waiting_sleep() {
         Box::new(move || assert!(barrier.wait_blocking().is_leader())),
         Box::new(move || full.send_blocking(2).unwrap()),
         Box::new(move || assert!(empty.recv_blocking().is_ok())),
+        Box::new(move || full_mpsc.send_blocking(2).unwrap()),
+        Box::new(move || block_on(closed_mpsc.closed())),
+        Box::new(move || assert!(empty_mpsc.recv_blocking().is_ok())),
         Box::new(move || assert!(oneshot.recv_blocking().is_ok())),
+        Box::new(move || block_on(unwanted_sender.closed())),
         Box::new(move || watched.changed_blocking().unwrap()),
+        Box::new(move || block_on(watched_sender.closed())),
+        Box::new(move || assert_eq!(cell.wait_blocking(), &1)),
+        Box::new(move || limiter.acquire_blocking()),
         Box::new(move || assert!(broadcast.recv_blocking().is_ok())),
         Box::new(move || notify.notified_blocking()),
         Box::new(move || event.listen().wait()),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smolkit_sync::{
-    Condvar, Notify, RateLimiter, SingleFlight, broadcast, channel, lock::Mutex, oneshot, watch,
+    Condvar, Notify, OnceCell, RateLimiter, SingleFlight, broadcast, channel, lock::Mutex, mpsc,
+    oneshot, watch,
 };
 
 #[test]
@@ -17,7 +18,7 @@ fn all_kinds() {
         .build()
         .expect("a runtime");
     runtime.block_on(async {
-        tokio::time::timeout(Duration::from_secs(20), run()).await.expect("no wait without end");
+        tokio::time::timeout(Duration::from_secs(60), run()).await.expect("no wait without end");
     });
 }
 
@@ -36,6 +37,27 @@ async fn run() {
     }
     drop(sender);
     assert_eq!(answered.await, Ok(4950));
+
+    let (sender, mut receiver) = mpsc::bounded(1);
+    let (unwanted, unread) = oneshot::channel::<u8>();
+    let cell = Arc::new(OnceCell::new());
+    tokio::spawn({
+        let cell = cell.clone();
+        async move {
+            for i in 0..100 {
+                sender.send(i).await.unwrap();
+            }
+            cell.set(unread).await.unwrap();
+            sender.closed().await;
+        }
+    });
+    for i in 0..100 {
+        assert_eq!(receiver.recv().await, Ok(i));
+    }
+    cell.wait().await;
+    // The last one who has it is the other task, which is to end.
+    drop((cell, receiver));
+    unwanted.closed().await;
 
     let (setter, mut watched) = watch::channel(0);
     let (broadcaster, mut heard) = broadcast::broadcast(1);

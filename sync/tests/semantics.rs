@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future::{self, block_on, poll_once};
 use futures_lite::pin;
-use smolkit_sync::{Condvar, Notify, RateLimiter, SingleFlight, lock::Mutex, oneshot, watch};
+use smolkit_sync::channel::{RecvError, TryRecvError, TrySendError};
+use smolkit_sync::{Condvar, Notify, RateLimiter, SingleFlight, lock::Mutex, mpsc, oneshot, watch};
 use support::within;
 
 #[test]
@@ -79,7 +80,7 @@ fn condvar_passes_on_what_was_cancelled() {
 
 #[test]
 fn condvar_on_threads() {
-    within(Duration::from_secs(20), || {
+    within(Duration::from_secs(60), || {
         let pair = Arc::new((Mutex::new(0), Condvar::new()));
         let threads: Vec<_> = (0..4)
             .map(|_| {
@@ -91,10 +92,30 @@ fn condvar_on_threads() {
                     while *count < 4 {
                         count = pair.1.wait_blocking(count);
                     }
+                    *count += 1;
+                    pair.1.notify_all();
+                    drop(pair.1.wait_while_blocking(count, |count| *count < 8));
                 })
             })
             .collect();
         threads.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(*pair.0.lock_blocking(), 8);
+    });
+}
+
+#[test]
+fn watch_on_threads() {
+    within(Duration::from_secs(30), || {
+        let (sender, mut receiver) = watch::channel(0);
+        let waiting = thread::spawn(move || {
+            assert_eq!(*receiver.wait_for_blocking(|value| *value >= 3).unwrap(), 3);
+            receiver.wait_for_blocking(|value| *value == 9).map(|_| ())
+        });
+        for value in 1..=3 {
+            sender.send(value).unwrap();
+        }
+        drop(sender);
+        assert_eq!(waiting.join().unwrap(), Err(watch::RecvError));
     });
 }
 
@@ -203,6 +224,46 @@ fn rate_limiter_keeps_its_schedule() {
 }
 
 #[test]
+fn rate_limiter_never_lets_more_through() {
+    let count = |count| NonZeroU32::new(count).unwrap();
+    // 3 in 5 ns are not one in each.
+    let limiter = RateLimiter::new(count(3), Duration::from_nanos(5), count(1));
+    let start = Instant::now();
+    let delays: Vec<_> = (0..4).map(|_| limiter.reserve_at(start).as_nanos()).collect();
+    assert_eq!(delays, [0, 2, 4, 6]);
+    let refused = || RateLimiter::new(count(6), Duration::from_nanos(5), count(1));
+    assert!(std::panic::catch_unwind(refused).is_err());
+}
+
+#[test]
+fn rate_limiter_takes_back_what_was_cancelled() {
+    block_on(async {
+        let count = |count| NonZeroU32::new(count).unwrap();
+        let hour = Duration::from_secs(3600);
+        let limiter = RateLimiter::new(count(1), hour, count(1));
+        limiter.acquire(|_| future::pending()).await;
+        for _ in 0..100 {
+            assert!(poll_once(limiter.acquire(|_| future::pending())).await.is_none());
+        }
+        // They are gone, and nobody has to wait for them.
+        assert!(limiter.try_acquire().unwrap_err() <= hour);
+        // With somebody behind it a place is used up, and that one gets no other time.
+        let mut first = Box::pin(limiter.acquire(|_| future::pending()));
+        assert!(poll_once(first.as_mut()).await.is_none());
+        assert!(limiter.reserve() > hour);
+        drop(first);
+        let delay = limiter.try_acquire().unwrap_err();
+        assert!(delay > 2 * hour, "{delay:?}");
+
+        // Neither here: what is due at the end of time is not before it.
+        let slow = RateLimiter::new(count(1), Duration::MAX, count(1));
+        slow.acquire(|_| future::pending()).await;
+        assert!(poll_once(slow.acquire(|_| future::pending())).await.is_none());
+        assert!(slow.try_acquire().is_err());
+    });
+}
+
+#[test]
 fn single_flight_survives_its_leader() {
     block_on(async {
         let flights = SingleFlight::<&str, u32>::new();
@@ -233,5 +294,76 @@ fn single_flight_survives_its_leader() {
         // And nothing is kept.
         assert_eq!(flights.run_blocking("key", work(4)), 4);
         assert_eq!(flights.run("key", work(5)).await, 5);
+    });
+}
+
+#[test]
+fn mpsc_keeps_its_limit_and_its_order() {
+    block_on(async {
+        let (sender, mut receiver) = mpsc::bounded(4);
+        assert_eq!((sender.capacity(), mpsc::unbounded::<u8>().0.capacity()), (Some(4), None));
+        (0..4).for_each(|number| sender.try_send(number).unwrap());
+        assert!(matches!(sender.try_send(9), Err(TrySendError::Full(9))));
+        // The first place comes back at once, the others by halves; the limit holds all the time.
+        let mut next = 4;
+        for number in 0..100 {
+            assert_eq!(receiver.try_recv(), Ok(number));
+            while sender.try_send(next).is_ok() {
+                next += 1;
+            }
+            assert!(receiver.len() <= 4 && !receiver.is_empty(), "{} items", receiver.len());
+            assert_eq!(next, number + 1 + receiver.len());
+        }
+        drop(sender);
+        while let Ok(number) = receiver.recv().await {
+            assert!(number >= 100 && number < next);
+        }
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Closed));
+        assert_eq!(receiver.recv().await, Err(RecvError));
+    });
+}
+
+#[test]
+fn mpsc_ends() {
+    block_on(async {
+        let (sender, mut receiver) = mpsc::bounded(1);
+        assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
+        sender.send(1).await.unwrap();
+        let late = sender.send(2);
+        pin!(late);
+        assert!(poll_once(late.as_mut()).await.is_none());
+        receiver.close();
+        assert_eq!(late.await.unwrap_err().0, 2);
+        assert!(sender.is_closed());
+        sender.closed().await;
+        assert!(matches!(sender.try_send(3), Err(TrySendError::Closed(3))));
+        assert_eq!(receiver.recv().await, Ok(1));
+        assert_eq!(receiver.recv().await, Err(RecvError));
+
+        let (sender, receiver) = mpsc::unbounded();
+        let sent: Vec<_> = (0..10_000).map(|number| sender.try_send(number)).collect();
+        assert!(sent.iter().all(Result::is_ok));
+        drop(sender);
+        let received: Vec<i32> = futures_lite::StreamExt::collect(receiver).await;
+        assert!(received.into_iter().eq(0..10_000));
+    });
+}
+
+/// One who is called and gives up leaves the room to the next.
+#[test]
+fn mpsc_senders_take_turns() {
+    block_on(async {
+        let (sender, mut receiver) = mpsc::bounded(1);
+        sender.try_send(0).unwrap();
+        let mut waiting: Vec<_> = (1..4).map(|number| Box::pin(sender.send(number))).collect();
+        for waiting in &mut waiting {
+            assert!(poll_once(waiting.as_mut()).await.is_none());
+        }
+        let last = waiting.pop().unwrap();
+        assert_eq!(receiver.try_recv(), Ok(0));
+        // The first has been called.
+        drop(waiting);
+        last.await.unwrap();
+        assert_eq!(receiver.try_recv(), Ok(3));
     });
 }

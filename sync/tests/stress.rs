@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use futures_lite::future::{block_on, poll_once};
-use smolkit_sync::{Notify, channel, oneshot, watch};
+use smolkit_sync::{Notify, channel, mpsc, oneshot, watch};
 use support::{rounds, within};
 
 const LIMIT: Duration = Duration::from_secs(600);
@@ -116,6 +116,84 @@ fn channel_from_many_to_many() {
         senders.into_iter().for_each(|thread| thread.join().unwrap());
         let received: usize = receivers.into_iter().map(|thread| thread.join().unwrap()).sum();
         assert_eq!(received, 4 * each);
+        all_dropped(&counts);
+    });
+}
+
+#[test]
+fn mpsc_from_many_to_one() {
+    // One place is where senders wait most; 64 are taken over by halves; without limit nobody waits.
+    for (capacity, full) in [(Some(1), 250_000), (Some(64), 1_250_000), (None, 1_000_000)] {
+        let each = rounds(10_000, full);
+        within(LIMIT, move || {
+            let counts = Arc::<Counts>::default();
+            let (sender, mut receiver) = match capacity {
+                Some(capacity) => mpsc::bounded(capacity),
+                None => mpsc::unbounded(),
+            };
+            let senders: Vec<_> = (0..4)
+                .map(|number| {
+                    let (sender, counts) = (sender.clone(), counts.clone());
+                    thread::spawn(move || {
+                        let mut sent = 0;
+                        for i in 0..each {
+                            // Some give up while they wait, and the others must not miss their room.
+                            if i % 5 == number {
+                                let item = Item::new(&counts);
+                                let done = block_on(poll_once(sender.send(item)));
+                                sent += usize::from(done.is_some());
+                            } else {
+                                sender.send_blocking(Item::new(&counts)).ok().unwrap();
+                                sent += 1;
+                            }
+                        }
+                        sent
+                    })
+                })
+                .collect();
+            drop(sender);
+            let mut received = 0;
+            while let Ok(item) = receiver.recv_blocking() {
+                drop(item);
+                received += 1;
+                if received % 7 == 0 {
+                    // A cancelled receive takes nothing with it.
+                    let taken = block_on(poll_once(receiver.recv()));
+                    received += usize::from(matches!(taken, Some(Ok(_))));
+                }
+            }
+            let sent: usize = senders.into_iter().map(|thread| thread.join().unwrap()).sum();
+            assert_eq!(received, sent);
+            all_dropped(&counts);
+        });
+    }
+}
+
+#[test]
+fn mpsc_receiver_goes_while_all_send() {
+    let total = rounds(1_000, 100_000);
+    within(LIMIT, move || {
+        let counts = Arc::<Counts>::default();
+        for i in 0..total {
+            let (sender, mut receiver) = mpsc::bounded(2);
+            let senders: Vec<_> = (0..2)
+                .map(|_| {
+                    let (sender, counts) = (sender.clone(), counts.clone());
+                    // Until it is told that nobody is there any more.
+                    thread::spawn(move || while sender.send_blocking(Item::new(&counts)).is_ok() {})
+                })
+                .collect();
+            for _ in 0..i % 6 {
+                receiver.recv_blocking().ok().unwrap();
+            }
+            if i % 2 == 0 {
+                receiver.close();
+                while receiver.recv_blocking().is_ok() {}
+            }
+            drop(receiver);
+            senders.into_iter().for_each(|thread| thread.join().unwrap());
+            assert!(sender.is_closed());
+        }
         all_dropped(&counts);
     });
 }

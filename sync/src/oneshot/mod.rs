@@ -10,48 +10,26 @@
 //! # });
 //! ```
 
+mod half;
+
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-use futures_lite::future::block_on;
-
-use crate::waiters::Waiters;
+use self::half::{Giving, Taking};
+use crate::primitives::block_on;
 
 /// Makes a channel for one value.
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
-    let state = State { value: None, has_sender: true, has_receiver: true, waker: None };
-    let shared = Arc::new(Shared { state: Mutex::new(state), closed: Waiters::new() });
-    (Sender { shared: shared.clone() }, Receiver { shared })
-}
-
-struct Shared<T> {
-    state: Mutex<State<T>>,
-    /// Senders that wait for the receiver to go.
-    closed: Waiters,
-}
-
-struct State<T> {
-    value: Option<T>,
-    has_sender: bool,
-    has_receiver: bool,
-    /// The receiver's.
-    waker: Option<Waker>,
-}
-
-impl<T> Shared<T> {
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // No foreign code, which could panic, runs under it.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    let (giving, taking) = half::halves();
+    (Sender { half: giving }, Receiver { half: taking })
 }
 
 /// The end that sends.
 pub struct Sender<T> {
-    shared: Arc<Shared<T>>,
+    half: Giving<T>,
 }
 
 impl<T> Sender<T> {
@@ -61,18 +39,12 @@ impl<T> Sender<T> {
     ///
     /// Gives the value back if the receiver has gone or was closed. `Ok` does not mean that it will be received.
     pub fn send(self, value: T) -> Result<(), SendError<T>> {
-        let mut state = self.shared.lock();
-        if !state.has_receiver {
-            return Err(SendError(value));
-        }
-        state.value = Some(value);
-        // The drop of `self` wakes the receiver.
-        Ok(())
+        self.half.send(value).map_err(SendError)
     }
 
     /// Whether the receiver has gone or was closed, so that a value would be of no use.
     pub fn is_closed(&self) -> bool {
-        !self.shared.lock().has_receiver
+        self.half.is_closed()
     }
 
     /// Waits until the receiver has gone or was closed.
@@ -81,22 +53,7 @@ impl<T> Sender<T> {
     ///
     /// Nothing is lost.
     pub async fn closed(&self) {
-        let place = self.shared.closed.enter();
-        if !self.is_closed() {
-            place.await;
-        }
-    }
-}
-
-impl<T> Drop for Sender<T> {
-    fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.has_sender = false;
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        self.half.closed().await;
     }
 }
 
@@ -114,7 +71,7 @@ impl<T> fmt::Debug for Sender<T> {
 /// Polled again after the value has come, it says [`RecvError`].
 #[must_use = "futures do nothing unless you `.await` or poll them"]
 pub struct Receiver<T> {
-    shared: Arc<Shared<T>>,
+    half: Taking<T>,
 }
 
 impl<T> Receiver<T> {
@@ -124,11 +81,9 @@ impl<T> Receiver<T> {
     ///
     /// [`TryRecvError::Empty`] as long as it may still come, else [`TryRecvError::Closed`].
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
-        let mut state = self.shared.lock();
-        match state.value.take() {
-            Some(value) => Ok(value),
-            None if state.has_sender && state.has_receiver => Err(TryRecvError::Empty),
-            None => Err(TryRecvError::Closed),
+        match self.half.look() {
+            Poll::Ready(value) => value.ok_or(TryRecvError::Closed),
+            Poll::Pending => Err(TryRecvError::Empty),
         }
     }
 
@@ -143,40 +98,15 @@ impl<T> Receiver<T> {
 
     /// Lets no value be sent any more. One that was sent before can still be received.
     pub fn close(&mut self) {
-        self.shared.lock().has_receiver = false;
-        self.shared.closed.wake_all();
+        self.half.close();
     }
 }
 
 impl<T> Future for Receiver<T> {
     type Output = Result<T, RecvError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let waker = cx.waker().clone();
-        let mut state = self.shared.lock();
-        if let Some(value) = state.value.take() {
-            drop(state);
-            return Poll::Ready(Ok(value));
-        }
-        if !state.has_sender || !state.has_receiver {
-            drop(state);
-            return Poll::Ready(Err(RecvError));
-        }
-        let former = state.waker.replace(waker);
-        drop(state);
-        drop(former);
-        Poll::Pending
-    }
-}
-
-impl<T> Drop for Receiver<T> {
-    fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.has_receiver = false;
-        let (value, waker) = (state.value.take(), state.waker.take());
-        drop(state);
-        self.shared.closed.wake_all();
-        drop((value, waker));
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.half.poll(cx).map(|value| value.ok_or(RecvError))
     }
 }
 
