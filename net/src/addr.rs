@@ -1,5 +1,6 @@
 //! From what users write as an address to socket addresses.
 
+use std::fmt;
 use std::future::{Future, Ready, ready};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, ToSocketAddrs};
@@ -9,10 +10,21 @@ use std::vec;
 
 use smolkit_runtime::{Task, unblock};
 
+#[cfg(feature = "dns")]
+use crate::dns::Resolver;
+
+/// The error with what was tried. A table of descriptors that is full has nothing to do with the address, and its number would be lost.
+pub(crate) fn failed(what: &str, addr: impl fmt::Display, error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(libc::EMFILE | libc::ENFILE) => error,
+        _ => io::Error::new(error.kind(), format!("cannot {what} {addr}: {error}")),
+    }
+}
+
 /// What can be turned into socket addresses without blocking.
 ///
 /// Addresses and literals such as `"127.0.0.1:80"` are ready at once; a host name is looked up by the system's resolver, on a
-/// thread that may block.
+/// thread that may block, or by the one that the program has installed (`dns::Resolver::install`, feature `dns`).
 pub trait AsyncToSocketAddrs: Sealed {}
 
 /// Keeps the trait's methods out of the public interface.
@@ -22,14 +34,24 @@ pub trait Sealed {
 
     /// Starts the look-up.
     fn to_addrs(&self) -> ToSocketAddrsFuture<Self::Iter>;
+
+    /// Starts the look-up of a name with this resolver. What is no name needs none.
+    #[cfg(feature = "dns")]
+    fn to_addrs_with(&self, _resolver: &Resolver) -> ToSocketAddrsFuture<Self::Iter> {
+        self.to_addrs()
+    }
 }
 
 /// Looks up the addresses that `addr` stands for.
 ///
+/// # Cancel safety
+///
+/// When it is dropped the system's resolver may go on for a while, on its thread; its answer is dropped.
+///
 /// # Errors
 ///
 /// `InvalidInput` for what is no `host:port`; the resolver's error if the name is unknown or no server
-/// answers.
+/// answers. The message has the name.
 ///
 /// # Examples
 ///
@@ -46,10 +68,12 @@ pub async fn resolve<A: AsyncToSocketAddrs>(addr: A) -> io::Result<Vec<SocketAdd
 }
 
 /// A look-up in progress.
-#[derive(Debug)]
 pub enum ToSocketAddrsFuture<I> {
     /// On a thread that may block.
     Resolving(Task<io::Result<I>>),
+    /// By a resolver of ours.
+    #[cfg(feature = "dns")]
+    Asking(Pin<Box<dyn Future<Output = io::Result<I>> + Send>>),
     /// Known at once.
     Ready(Ready<io::Result<I>>),
 }
@@ -60,8 +84,16 @@ impl<I: Iterator<Item = SocketAddr> + Unpin> Future for ToSocketAddrsFuture<I> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<I>> {
         match self.get_mut() {
             ToSocketAddrsFuture::Resolving(task) => Pin::new(task).poll(cx),
+            #[cfg(feature = "dns")]
+            ToSocketAddrsFuture::Asking(lookup) => lookup.as_mut().poll(cx),
             ToSocketAddrsFuture::Ready(addrs) => Pin::new(addrs).poll(cx),
         }
+    }
+}
+
+impl<I> fmt::Debug for ToSocketAddrsFuture<I> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ToSocketAddrsFuture").finish_non_exhaustive()
     }
 }
 
@@ -69,11 +101,30 @@ fn known<I>(addrs: I) -> ToSocketAddrsFuture<I> {
     ToSocketAddrsFuture::Ready(ready(Ok(addrs)))
 }
 
-fn lookup<F>(f: F) -> ToSocketAddrsFuture<vec::IntoIter<SocketAddr>>
+/// By the system's resolver, which does not say in its errors what it was asked for.
+fn lookup<F>(name: &str, f: F) -> ToSocketAddrsFuture<vec::IntoIter<SocketAddr>>
 where
-    F: FnOnce() -> io::Result<vec::IntoIter<SocketAddr>> + Send + 'static,
+    F: FnOnce(&str) -> io::Result<vec::IntoIter<SocketAddr>> + Send + 'static,
 {
-    ToSocketAddrsFuture::Resolving(unblock(f))
+    let name = name.to_owned();
+    ToSocketAddrsFuture::Resolving(unblock(move || {
+        f(&name).map_err(|error| failed("look up", format_args!("{name:?}"), error))
+    }))
+}
+
+fn from_text(addr: &str) -> ToSocketAddrsFuture<vec::IntoIter<SocketAddr>> {
+    lookup(addr, |addr| addr.to_socket_addrs())
+}
+
+#[cfg(feature = "dns")]
+fn ask(
+    resolver: &Resolver,
+    host: &str,
+    port: u16,
+) -> ToSocketAddrsFuture<vec::IntoIter<SocketAddr>> {
+    let (resolver, host) = (resolver.clone(), host.to_owned());
+    let lookup = async move { resolver.socket_addrs(&host, port).await };
+    ToSocketAddrsFuture::Asking(Box::pin(async move { Ok(lookup.await?.into_iter()) }))
 }
 
 macro_rules! one_address {
@@ -111,8 +162,16 @@ impl Sealed for (&str, u16) {
         if let Ok(ip) = host.parse::<IpAddr>() {
             return known(vec![SocketAddr::new(ip, port)].into_iter());
         }
-        let host = host.to_owned();
-        lookup(move || (host.as_str(), port).to_socket_addrs())
+        #[cfg(feature = "dns")]
+        if let Some(resolver) = Resolver::installed() {
+            return ask(&resolver, host, port);
+        }
+        lookup(host, move |host| (host, port).to_socket_addrs())
+    }
+
+    #[cfg(feature = "dns")]
+    fn to_addrs_with(&self, resolver: &Resolver) -> ToSocketAddrsFuture<Self::Iter> {
+        ask(resolver, self.0, self.1)
     }
 }
 
@@ -123,6 +182,11 @@ impl Sealed for (String, u16) {
 
     fn to_addrs(&self) -> ToSocketAddrsFuture<Self::Iter> {
         Sealed::to_addrs(&(self.0.as_str(), self.1))
+    }
+
+    #[cfg(feature = "dns")]
+    fn to_addrs_with(&self, resolver: &Resolver) -> ToSocketAddrsFuture<Self::Iter> {
+        ask(resolver, &self.0, self.1)
     }
 }
 
@@ -135,8 +199,23 @@ impl Sealed for str {
         if let Ok(addr) = self.parse::<SocketAddr>() {
             return known(vec![addr].into_iter());
         }
-        let addr = self.to_owned();
-        lookup(move || addr.as_str().to_socket_addrs())
+        #[cfg(feature = "dns")]
+        if let Some(resolver) = Resolver::installed() {
+            return Sealed::to_addrs_with(self, &resolver);
+        }
+        from_text(self)
+    }
+
+    #[cfg(feature = "dns")]
+    fn to_addrs_with(&self, resolver: &Resolver) -> ToSocketAddrsFuture<Self::Iter> {
+        if let Ok(addr) = self.parse::<SocketAddr>() {
+            return known(vec![addr].into_iter());
+        }
+        match self.rsplit_once(':').map(|(host, port)| (host, port.parse())) {
+            Some((host, Ok(port))) => ask(resolver, host, port),
+            // std says what is wrong with it.
+            _ => from_text(self),
+        }
     }
 }
 
@@ -159,6 +238,11 @@ impl<T: AsyncToSocketAddrs + ?Sized> Sealed for &T {
     fn to_addrs(&self) -> ToSocketAddrsFuture<Self::Iter> {
         (**self).to_addrs()
     }
+
+    #[cfg(feature = "dns")]
+    fn to_addrs_with(&self, resolver: &Resolver) -> ToSocketAddrsFuture<Self::Iter> {
+        (**self).to_addrs_with(resolver)
+    }
 }
 
 impl AsyncToSocketAddrs for String {}
@@ -168,5 +252,10 @@ impl Sealed for String {
 
     fn to_addrs(&self) -> ToSocketAddrsFuture<Self::Iter> {
         Sealed::to_addrs(self.as_str())
+    }
+
+    #[cfg(feature = "dns")]
+    fn to_addrs_with(&self, resolver: &Resolver) -> ToSocketAddrsFuture<Self::Iter> {
+        Sealed::to_addrs_with(self.as_str(), resolver)
     }
 }

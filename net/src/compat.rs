@@ -3,10 +3,10 @@
 //! The descriptor is duplicated and registered with the other reactor. Clones that stay behind are the same connection still.
 
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
-use crate::unix::{UnixListener, UnixStream};
-use crate::{TcpListener, TcpStream, UdpSocket};
+use crate::unix::{UnixDatagram, UnixListener, UnixStream};
+use crate::{TcpListener, TcpStream, UdpSocket, sys};
 
 macro_rules! both_ways {
     ($($ours:ident, $theirs:ty, $std:ty;)*) => {
@@ -36,4 +36,22 @@ both_ways! {
     UdpSocket, async_net::UdpSocket, std::net::UdpSocket;
     UnixListener, async_net::unix::UnixListener, std::os::unix::net::UnixListener;
     UnixStream, async_net::unix::UnixStream, std::os::unix::net::UnixStream;
+}
+
+impl TryFrom<async_net::unix::UnixDatagram> for UnixDatagram {
+    type Error = io::Error;
+
+    fn try_from(socket: async_net::unix::UnixDatagram) -> io::Result<UnixDatagram> {
+        // async-net 2 lends the descriptors of all types but this one, of which it tells the number.
+        let fd = sys::with_fd(socket.as_raw_fd(), |fd| fd.try_clone_to_owned())?;
+        UnixDatagram::try_from(fd)
+    }
+}
+
+impl TryFrom<UnixDatagram> for async_net::unix::UnixDatagram {
+    type Error = io::Error;
+
+    fn try_from(socket: UnixDatagram) -> io::Result<async_net::unix::UnixDatagram> {
+        async_net::unix::UnixDatagram::try_from(std::os::unix::net::UnixDatagram::try_from(socket)?)
+    }
 }

@@ -1,11 +1,11 @@
 //! From and to `std`, `Async` and raw descriptors, the same for every socket type.
 
-/// `$socket` is a wrapper around `Arc<Async<$std>>` with the field `inner`.
+/// `$socket` is a wrapper around `Arc<Async<$std>>` with the field `inner`, and maybe others that have a default.
 macro_rules! conversions {
-    ($socket:ident, $std:ty) => {
+    ($socket:ident, $std:ty $(, $other:ident)*) => {
         impl From<smolkit_runtime::Async<$std>> for $socket {
             fn from(io: smolkit_runtime::Async<$std>) -> $socket {
-                $socket { inner: std::sync::Arc::new(io) }
+                $socket { inner: std::sync::Arc::new(io) $(, $other: Default::default())* }
             }
         }
 

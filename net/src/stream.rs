@@ -6,6 +6,7 @@ use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::task::{Context, Poll};
 
+use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendFlags};
 use smolkit_runtime::Async;
 
@@ -45,8 +46,9 @@ pub(crate) mod socket {
         ) -> Poll<io::Result<usize>>;
 
         fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-            self.io()
-                .poll_write_stream(cx, buf.len(), |io| Ok(rustix::net::send(io, buf, NO_SIGNAL)?))
+            self.io().poll_write_stream(cx, buf.len(), |io| {
+                rustix::net::send(io, buf, NO_SIGNAL).map_err(not_sent)
+            })
         }
 
         fn poll_send_vectored(
@@ -60,7 +62,7 @@ pub(crate) mod socket {
             self.io().poll_write_stream(cx, wanted, |io| {
                 // `writev` could not be told to spare us SIGPIPE.
                 let mut control = SendAncillaryBuffer::default();
-                Ok(rustix::net::sendmsg(io, bufs, &mut control, NO_SIGNAL)?)
+                rustix::net::sendmsg(io, bufs, &mut control, NO_SIGNAL).map_err(not_sent)
             })
         }
 
@@ -76,6 +78,14 @@ pub(crate) const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
 /// Here std has set `SO_NOSIGPIPE` on the socket.
 #[cfg(target_vendor = "apple")]
 pub(crate) const NO_SIGNAL: SendFlags = SendFlags::empty();
+
+/// A connection that was to be opened by the first write, and could not take its bytes along (TCP_FASTOPEN_CONNECT), takes them when it is there.
+fn not_sent(errno: Errno) -> io::Error {
+    match errno {
+        Errno::INPROGRESS => io::ErrorKind::WouldBlock.into(),
+        errno => errno.into(),
+    }
+}
 
 /// So many buffers Linux and the BSDs take at a time (`limits.h`); more are an error of `recvmsg` and `sendmsg`.
 pub(crate) const IOV_MAX: usize = 1_024;

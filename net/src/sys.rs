@@ -2,9 +2,44 @@
 
 #![allow(unsafe_code)]
 
+pub(crate) mod batch;
+
 use std::io::{self, IoSliceMut};
 use std::mem::{self, MaybeUninit};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use rustix::io::{Errno, FdFlags, fcntl_getfd, fcntl_setfd};
+
+/// Becomes the owner of a descriptor that this process has got from its parent, and marks it to be closed by `exec`.
+///
+/// What this process has opened itself, or has taken over before, is marked already, and refused.
+pub(crate) fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    let refused = |why| {
+        let message = format!("cannot take over descriptor {number}: {why}");
+        io::Error::new(io::ErrorKind::InvalidData, message)
+    };
+    let flags = with_fd(number, |fd| fcntl_getfd(fd)).map_err(|errno| match errno {
+        Errno::BADF => refused("it is not open"),
+        errno => errno.into(),
+    })?;
+    if flags.contains(FdFlags::CLOEXEC) {
+        return Err(refused("this process has opened it, or has taken it over before"));
+    }
+    // SAFETY: it is open, and came through `exec`, as nothing does that std opens; our parent says that it is left to us, and the callers
+    // take nothing twice. So nobody else here owns it.
+    let fd = unsafe { OwnedFd::from_raw_fd(number) };
+    fcntl_setfd(&fd, FdFlags::CLOEXEC)?;
+    Ok(fd)
+}
+
+/// Asks the system about a number that may be no descriptor at all.
+pub(crate) fn with_fd<T>(number: RawFd, ask: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
+    // A `BorrowedFd` cannot be -1. The greatest number is never open either.
+    let number = if number < 0 { RawFd::MAX } else { number };
+    // SAFETY: the callers' questions change nothing, and if it is not open the system says so.
+    let fd = unsafe { BorrowedFd::borrow_raw(number) };
+    ask(fd)
+}
 
 /// `recvmsg` without room for control messages. The flag: some came with the last of these bytes and are gone.
 pub(crate) fn recvmsg_uninit(
@@ -74,6 +109,43 @@ pub(crate) fn peer_credentials(fd: BorrowedFd<'_>) -> io::Result<(u32, u32, Opti
     check(unsafe { libc::getpeereid(fd.as_raw_fd(), &mut uid, &mut gid) })?;
     Ok((uid, gid, None))
 }
+
+/// An option whose value is a number.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn set_option(
+    fd: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    let len = mem::size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the kernel reads `len` bytes of a number that lives until the call returns.
+    let result =
+        unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const value).cast(), len) };
+    check(result).map(drop)
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn option(
+    fd: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+) -> io::Result<libc::c_int> {
+    let mut value: libc::c_int = 0;
+    let mut len = mem::size_of_val(&value) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `len` bytes, to a number of that size.
+    let result =
+        unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, (&raw mut value).cast(), &mut len) };
+    check(result).map(|_| value)
+}
+
+/// `linux/udp.h`; the crate libc has them not for every Linux.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) const SOL_UDP: libc::c_int = 17;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) const UDP_SEGMENT: libc::c_int = 103;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) const UDP_GRO: libc::c_int = 104;
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }

@@ -124,7 +124,8 @@ macro_rules! bodies {
                 seen.push(count(other.peek(buf).await));
                 seen.push(count(other.peek_from(buf).await.map(|(n, _)| n)));
                 seen.push(count(other.recv(buf).await));
-                drop(other);
+                // It hears nobody but itself from now on, and keeps the port from others.
+                other.connect(other.local_addr()?).await?;
                 seen.push(count(one.send(b"nobody").await));
                 seen.push(count(one.recv(buf).await));
                 one.set_broadcast(true)?;

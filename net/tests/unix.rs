@@ -11,8 +11,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt, future};
+use smolkit_net::handover::Sockets;
 use smolkit_net::unix::{
-    SocketAddr, UnixDatagram, UnixListener, UnixSeqpacket, UnixSeqpacketListener, UnixStream,
+    SocketAddr, UnixDatagram, UnixListener, UnixSeqpacket, UnixSeqpacketListener, UnixSocket,
+    UnixStream,
 };
 use smolkit_runtime::{Timer, block_on, spawn};
 
@@ -21,11 +23,11 @@ fn name(what: &str) -> SocketAddr {
     SocketAddr::from_abstract_name(format!("smolkit {what} {}", std::process::id())).unwrap()
 }
 
-/// Fails if `f` takes longer than 30 s.
+/// Fails if `f` takes longer than 60 s.
 fn within<T>(f: impl Future<Output = T>) -> T {
     let late = async {
-        Timer::after(Duration::from_secs(30)).await;
-        panic!("not finished after 30 s")
+        Timer::after(Duration::from_secs(60)).await;
+        panic!("not finished after 60 s")
     };
     block_on(future::or(f, late))
 }
@@ -45,12 +47,74 @@ fn addresses_go_there_and_back() {
         drop(server);
 
         // A name with zeroes inside, of the greatest length.
-        let long = SocketAddr::from_abstract_name([0; 107]).unwrap();
+        let mut long = [0; 107];
+        long[..4].copy_from_slice(&std::process::id().to_be_bytes());
+        let long = SocketAddr::from_abstract_name(long).unwrap();
         let receiver = UnixDatagram::bind_addr(&long).unwrap();
         let sender = UnixDatagram::bind_addr(&name("sender")).unwrap();
         sender.send_to_addr(b"x", &long).await.unwrap();
         let (_, from) = receiver.recv_from(&mut [0; 4]).await.unwrap();
         assert_eq!(from.as_abstract_name(), name("sender").as_abstract_name());
+    });
+}
+
+/// A path of 108 bytes fills the system's structure and leaves no room for the zero behind it: std cannot make such an address, but others connect from there.
+#[test]
+fn the_longest_path_goes_there_and_back() {
+    within(async {
+        let folder = std::env::temp_dir().join(format!("smolkit-long-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let long = folder.join("x".repeat(108 - folder.as_os_str().len() - 1));
+        assert_eq!(long.as_os_str().len(), 108);
+        let listener = UnixListener::bind_addr(&name("long")).unwrap();
+        let packets = UnixSeqpacketListener::bind_addr(&name("long packets")).unwrap();
+        for (is_stream, target) in [(true, name("long")), (false, name("long packets"))] {
+            let socket = if is_stream {
+                UnixSocket::new_stream().unwrap()
+            } else {
+                UnixSocket::new_seqpacket().unwrap()
+            };
+            socket.bind(&long).unwrap();
+            assert_eq!(socket.local_addr().unwrap().as_pathname(), Some(long.as_path()));
+            let peer = if is_stream {
+                let _client = socket.connect_addr(&target).await.unwrap();
+                listener.accept().await.unwrap().1
+            } else {
+                let _client = socket.connect_seqpacket(&target).await.unwrap();
+                packets.accept().await.unwrap().1
+            };
+            assert_eq!(peer.as_pathname(), Some(long.as_path()));
+            std::fs::remove_file(&long).unwrap();
+        }
+        // A listener of that name, and datagrams from there.
+        let socket = UnixSocket::new_stream().unwrap();
+        socket.bind(&long).unwrap();
+        let listener = socket.listen_default().unwrap();
+        let client = UnixStream::connect(&long).await.unwrap();
+        listener.accept().await.unwrap();
+        let peer = client.peer_addr().unwrap();
+        assert_eq!(peer.as_pathname(), Some(long.as_path()));
+        UnixStream::connect_addr(&peer).await.unwrap();
+        std::fs::remove_file(&long).unwrap();
+        let socket = UnixSocket::new_datagram().unwrap();
+        socket.bind(&long).unwrap();
+        let datagrams = socket.datagram().unwrap();
+        let other = UnixDatagram::bind_addr(&name("long datagrams")).unwrap();
+        datagrams.send_to_addr(b"there", &name("long datagrams")).await.unwrap();
+        let (_, from) = other.recv_from(&mut [0; 8]).await.unwrap();
+        assert_eq!(from.as_pathname(), Some(long.as_path()));
+        other.send_to_addr(b"back", &from).await.unwrap();
+        assert_eq!(datagrams.recv(&mut [0; 8]).await.unwrap(), 4);
+        datagrams.connect_addr(&name("long datagrams")).unwrap();
+        datagrams.send_with_fds(&[IoSlice::new(b"x")], &[datagrams.as_fd()]).await.unwrap();
+        let mut buf = [0; 8];
+        let received = other.recv_with_fds(&mut [IoSliceMut::new(&mut buf)]).await.unwrap();
+        assert_eq!((received.count, received.fds.len()), (1, 1));
+        let mut sockets = Sockets::new();
+        sockets.add("datagrams", &datagrams).unwrap();
+        let again = sockets.unix_datagram("datagrams").unwrap().unwrap();
+        assert_eq!(again.local_addr().unwrap().as_pathname(), Some(long.as_path()));
+        std::fs::remove_dir_all(&folder).unwrap();
     });
 }
 
@@ -142,6 +206,28 @@ fn descriptors_are_passed() {
     });
 }
 
+/// More buffers than the system takes at once, the first of them empty: a stream takes what it can, and a packet is whole or an error.
+#[test]
+fn more_buffers_than_the_system_takes() {
+    within(async {
+        let byte = [7];
+        let mut slices = vec![IoSlice::new(&[]); 1_500];
+        slices.extend([IoSlice::new(&byte); 1_500]);
+        let mut storage = vec![[0; 1]; 3_000];
+        let mut room: Vec<_> = storage.iter_mut().map(|byte| IoSliceMut::new(byte)).collect();
+        let (sender, receiver) = UnixStream::pair().unwrap();
+        let fd = sender.as_fd();
+        assert_eq!(sender.send_with_fds(&slices, &[fd]).await.unwrap(), 1_024);
+        let received = receiver.recv_with_fds(&mut room).await.unwrap();
+        assert_eq!((received.count, received.fds.len()), (1_024, 1));
+        let error = sender.send_with_fds(&slices[..1_500], &[fd]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let (sender, _receiver) = UnixSeqpacket::pair().unwrap();
+        let error = sender.send_with_fds(&slices, &[fd]).await.unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EMSGSIZE));
+    });
+}
+
 fn tempfile() -> std::fs::File {
     let path = std::env::temp_dir().join(format!("smolkit-fds-{}", std::process::id()));
     let mut options = std::fs::OpenOptions::new();
@@ -155,11 +241,18 @@ fn tempfile() -> std::fs::File {
 fn a_full_receiver_is_waited_for() {
     within(async {
         let receiver = UnixDatagram::bind_addr(&name("full")).unwrap();
-        let (crowd, sender) = (UnixDatagram::unbound().unwrap(), UnixDatagram::unbound().unwrap());
-        // Another socket fills the queue, so that nothing that happens concerns the sender's own buffer.
+        let sender = UnixDatagram::unbound().unwrap();
+        // Others fill the queue, so that nothing that happens concerns the sender's own buffer. Theirs may be full before the queue is (`net.unix.max_dgram_qlen`):
+        // it is full when one of them cannot send anything at all.
         let full = name("full");
-        while let Some(sent) = future::poll_once(crowd.send_to_addr(b"x", &full)).await {
-            sent.unwrap();
+        loop {
+            let one = std::os::unix::net::UnixDatagram::unbound().unwrap();
+            one.set_nonblocking(true).unwrap();
+            if let Err(error) = one.send_to_addr(b"x", &full) {
+                assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+                break;
+            }
+            while one.send_to_addr(b"x", &full).is_ok() {}
         }
         let mut sending = Box::pin(sender.send_to_addr(b"last", &full));
         assert!(future::poll_once(&mut sending).await.is_none());
@@ -275,6 +368,47 @@ assert data == bytes(1 << 20), len(data)
         });
         writer.await;
         assert!(smolkit_runtime::unblock(move || child.wait()).await.unwrap().success());
+    });
+}
+
+#[test]
+fn sockets_with_options_become_what_they_were_made_for() {
+    within(async {
+        let socket = UnixSocket::new_stream().unwrap();
+        socket.set_send_buffer_size(20_000).unwrap();
+        socket.set_recv_buffer_size(20_000).unwrap();
+        assert!(socket.send_buffer_size().unwrap() >= 20_000);
+        assert!(socket.recv_buffer_size().unwrap() >= 20_000);
+        socket.bind_addr(&name("options")).unwrap();
+        let again = UnixSocket::new_stream().unwrap().bind_addr(&name("options")).unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::AddrInUse);
+        let listener = socket.listen_default().unwrap();
+        // A client with an address of its own.
+        let socket = UnixSocket::new_stream().unwrap();
+        socket.bind_addr(&name("client")).unwrap();
+        let connected = name("options");
+        let (client, accepted) =
+            future::zip(socket.connect_addr(&connected), listener.accept()).await;
+        let (server, peer) = accepted.unwrap();
+        assert_eq!(peer.as_abstract_name(), name("client").as_abstract_name());
+        drop((client.unwrap(), server));
+
+        let socket = UnixSocket::new_seqpacket().unwrap();
+        socket.bind_addr(&name("options packets")).unwrap();
+        let listener = socket.listen_seqpacket(4).unwrap();
+        let socket = UnixSocket::new_seqpacket().unwrap();
+        let client = socket.connect_seqpacket(&name("options packets")).await.unwrap();
+        client.send(b"one").await.unwrap();
+        assert_eq!(listener.accept().await.unwrap().0.recv(&mut [0; 8]).await.unwrap(), 3);
+
+        let socket = UnixSocket::new_datagram().unwrap();
+        socket.bind_addr(&name("options datagrams")).unwrap();
+        let datagrams = socket.datagram().unwrap();
+        let error = UnixSocket::new_datagram().unwrap().listen(1).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let sender = UnixDatagram::unbound().unwrap();
+        sender.send_to_addr(b"two", &name("options datagrams")).await.unwrap();
+        assert_eq!(datagrams.recv(&mut [0; 8]).await.unwrap(), 3);
     });
 }
 

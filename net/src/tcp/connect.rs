@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use smolkit_runtime::Timer;
 
 use super::{TcpSocket, TcpStream};
-use crate::addr::AsyncToSocketAddrs;
+use crate::addr::{AsyncToSocketAddrs, ToSocketAddrsFuture};
+#[cfg(feature = "dns")]
+use crate::dns::Resolver;
 
 /// How long an attempt has the line for itself (RFC 8305 §5, the recommended value).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -48,6 +50,8 @@ pub struct TcpConnector {
     timeout: Option<Duration>,
     attempt_delay: Duration,
     configure: Option<Box<Configure>>,
+    #[cfg(feature = "dns")]
+    resolver: Option<Resolver>,
 }
 
 type Configure = dyn Fn(&TcpSocket) -> io::Result<()> + Send + Sync;
@@ -55,7 +59,13 @@ type Configure = dyn Fn(&TcpSocket) -> io::Result<()> + Send + Sync;
 impl TcpConnector {
     /// One with the defaults.
     pub fn new() -> TcpConnector {
-        TcpConnector { timeout: None, attempt_delay: ATTEMPT_DELAY, configure: None }
+        TcpConnector {
+            timeout: None,
+            attempt_delay: ATTEMPT_DELAY,
+            configure: None,
+            #[cfg(feature = "dns")]
+            resolver: None,
+        }
     }
 
     /// Gives up after this time, the look-up of the name included.
@@ -79,6 +89,13 @@ impl TcpConnector {
         self
     }
 
+    /// Looks names up with this resolver, whichever one the process has.
+    #[cfg(feature = "dns")]
+    pub fn resolver(mut self, resolver: &Resolver) -> TcpConnector {
+        self.resolver = Some(resolver.clone());
+        self
+    }
+
     /// Connects to the first of the addresses that answers.
     ///
     /// # Cancel safety
@@ -94,7 +111,7 @@ impl TcpConnector {
         // A deadline that overflows means "never".
         let deadline = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut late = deadline.map_or_else(Timer::never, Timer::at);
-        let mut addrs = addr.to_addrs();
+        let mut addrs = self.look_up(&addr);
         let found = or_late(&mut addrs, &mut late).await;
         let Some(found) = found else {
             return Err(io::Error::new(
@@ -108,6 +125,14 @@ impl TcpConnector {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
         Race::new(self, addrs, late).await
+    }
+
+    fn look_up<A: AsyncToSocketAddrs>(&self, addr: &A) -> ToSocketAddrsFuture<A::Iter> {
+        #[cfg(feature = "dns")]
+        if let Some(resolver) = &self.resolver {
+            return addr.to_addrs_with(resolver);
+        }
+        addr.to_addrs()
     }
 
     async fn attempt(&self, addr: SocketAddr) -> io::Result<TcpStream> {

@@ -11,7 +11,7 @@ use futures_core::Stream;
 use smolkit_runtime::Async;
 
 use super::TcpStream;
-use crate::addr::AsyncToSocketAddrs;
+use crate::addr::{AsyncToSocketAddrs, failed};
 use crate::conversions::conversions;
 use crate::sockets::BACKLOG;
 
@@ -56,10 +56,7 @@ impl TcpListener {
         for addr in addr.to_addrs().await? {
             match listen(addr) {
                 Ok(listener) => return Ok(TcpListener::from(listener)),
-                Err(error) => {
-                    let message = format!("cannot listen on {addr}: {error}");
-                    last = Some(io::Error::new(error.kind(), message));
-                }
+                Err(error) => last = Some(failed("listen on", addr, error)),
             }
         }
         Err(last.unwrap_or_else(|| {

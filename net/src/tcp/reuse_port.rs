@@ -35,9 +35,7 @@ impl TcpListener {
             let socket = TcpSocket::new_for(addr)?;
             socket.set_reuse_addr(true)?;
             socket.set_reuse_port(true)?;
-            socket.bind(addr).map_err(|error| {
-                io::Error::new(error.kind(), format!("cannot listen on {addr}: {error}"))
-            })?;
+            socket.bind(addr).map_err(|error| crate::addr::failed("listen on", addr, error))?;
             let listener = socket.listen_default()?;
             addr = listener.local_addr()?;
             listeners.push(listener);

@@ -11,6 +11,8 @@ use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 
 use super::{TcpListener, TcpStream};
 use crate::sockets::{BACKLOG, new_socket};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::sys;
 
 /// A TCP socket before it connects or listens, to set its options.
 ///
@@ -57,12 +59,22 @@ impl TcpSocket {
         TcpSocket::new(Domain::IPV6)
     }
 
-    pub(super) fn new_for(addr: SocketAddr) -> io::Result<TcpSocket> {
+    pub(crate) fn new_for(addr: SocketAddr) -> io::Result<TcpSocket> {
         TcpSocket::new(Domain::for_address(addr))
     }
 
     fn new(domain: Domain) -> io::Result<TcpSocket> {
         Ok(TcpSocket { inner: new_socket(domain, Type::STREAM, Some(Protocol::TCP))? })
+    }
+
+    /// The type of service of IPv6 packets (`IPV6_TCLASS`).
+    ///
+    /// # Errors
+    ///
+    /// Those of `setsockopt(2)`.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn set_tos_v6(&self, tos: u32) -> io::Result<()> {
+        self.inner.set_tclass_v6(tos)
     }
 
     /// Gives it an address; port 0 lets the system choose.
@@ -134,7 +146,7 @@ impl TcpSocket {
     /// # Errors
     ///
     /// Those of `setsockopt(2)`.
-    pub fn set_keepalive(
+    pub fn set_keepalive_intervals(
         &self,
         idle: Duration,
         interval: Duration,
@@ -152,6 +164,53 @@ impl TcpSocket {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn bind_device(&self, interface: Option<&str>) -> io::Result<()> {
         self.inner.bind_device(interface.map(str::as_bytes))
+    }
+
+    /// The network interface that it is bound to.
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockopt(2)`.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn device(&self) -> io::Result<Option<String>> {
+        let name = self.inner.device()?;
+        Ok(name.map(|name| String::from_utf8_lossy(&name).into_owned()))
+    }
+
+    /// Lets so many clients send data with the first packet of their connections before those are established (`TCP_FASTOPEN`, RFC 7413); 0 lets none.
+    ///
+    /// For a socket that will listen. Such data may arrive twice: only for requests that may be served twice.
+    ///
+    /// # Errors
+    ///
+    /// Those of `setsockopt(2)`. Where `net.ipv4.tcp_fastopen` does not have the bit 2, connections are made in the usual way.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn set_fast_open(&self, queue: u32) -> io::Result<()> {
+        let queue = libc::c_int::try_from(queue).unwrap_or(libc::c_int::MAX);
+        sys::set_option(self.as_fd(), libc::IPPROTO_TCP, libc::TCP_FASTOPEN, queue)
+    }
+
+    /// Sends what is written first with the first packet of the connection (`TCP_FASTOPEN_CONNECT`), if the server has allowed that before.
+    ///
+    /// For a socket that will connect. [`connect`](TcpSocket::connect) then returns at once, and the first write tells whether anybody is there.
+    ///
+    /// # Errors
+    ///
+    /// Those of `setsockopt(2)`. Where `net.ipv4.tcp_fastopen` does not have the bit 1, the connection is made in the usual way.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn set_fast_open_connect(&self, enabled: bool) -> io::Result<()> {
+        let value = libc::c_int::from(enabled);
+        sys::set_option(self.as_fd(), libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, value)
+    }
+
+    /// How long sent data may stay unacknowledged before the connection is lost (`TCP_USER_TIMEOUT`); `None` leaves that to the system.
+    ///
+    /// # Errors
+    ///
+    /// Those of `setsockopt(2)`.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.inner.set_tcp_user_timeout(timeout)
     }
 }
 
@@ -198,6 +257,9 @@ options! {
     linger(linger), set_linger(set_linger): Option<Duration>;
     /// The type of service of IPv4 packets (`IP_TOS`).
     tos_v4(tos_v4), set_tos_v4(set_tos_v4): u32;
+    /// Whether a connection without traffic is asked whether it lives (`SO_KEEPALIVE`), in the system's intervals unless
+    /// [`set_keepalive_intervals`](TcpSocket::set_keepalive_intervals) says others.
+    keepalive(keepalive), set_keepalive(set_keepalive): bool;
     /// Whether an IPv6 socket takes IPv6 alone (`IPV6_V6ONLY`).
     only_v6(only_v6), set_only_v6(set_only_v6): bool;
 }

@@ -51,6 +51,10 @@ pub struct TcpStream {
 impl TcpStream {
     /// Connects to the first of the addresses that answers, with the defaults of a [`TcpConnector`].
     ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends all attempts.
+    ///
     /// # Errors
     ///
     /// `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`, `HostUnreachable` and the others of `connect(2)`; those of the look-up of a name;

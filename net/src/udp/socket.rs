@@ -7,12 +7,15 @@ use std::task::{Context, Poll};
 
 use smolkit_runtime::Async;
 
-use crate::addr::AsyncToSocketAddrs;
+use super::refusals::Refusals;
+use crate::addr::{AsyncToSocketAddrs, failed};
 use crate::conversions::conversions;
 
 /// A UDP socket.
 ///
 /// Clones are the same socket; any number of tasks may send and receive at the same time, each datagram goes to one of them.
+///
+/// [`recv_batch`](UdpSocket::recv_batch) and [`send_batch`](UdpSocket::send_batch) move many datagrams with a system call: see [`udp`](crate::udp).
 ///
 /// # Cancel safety
 ///
@@ -38,7 +41,8 @@ use crate::conversions::conversions;
 /// ```
 #[derive(Clone, Debug)]
 pub struct UdpSocket {
-    inner: Arc<Async<std::net::UdpSocket>>,
+    pub(super) inner: Arc<Async<std::net::UdpSocket>>,
+    pub(super) refusals: Refusals,
 }
 
 impl UdpSocket {
@@ -53,7 +57,7 @@ impl UdpSocket {
         for addr in addr.to_addrs().await? {
             match Async::<std::net::UdpSocket>::bind(addr) {
                 Ok(socket) => return Ok(UdpSocket::from(socket)),
-                Err(error) => last = Some(failed(&format!("cannot bind to {addr}"), &error)),
+                Err(error) => last = Some(failed("bind to", addr, error)),
             }
         }
         Err(last.unwrap_or_else(|| no_address("cannot bind")))
@@ -88,7 +92,7 @@ impl UdpSocket {
         for addr in addr.to_addrs().await? {
             match self.inner.get_ref().connect(addr) {
                 Ok(()) => return Ok(()),
-                Err(error) => last = Some(failed(&format!("cannot connect to {addr}"), &error)),
+                Err(error) => last = Some(failed("connect to", addr, error)),
             }
         }
         Err(last.unwrap_or_else(|| no_address("cannot connect")))
@@ -269,12 +273,8 @@ options! {
     ttl, set_ttl: u32;
 }
 
-fn failed(what: &str, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{what}: {error}"))
-}
-
 fn no_address(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, format!("{what}: the name has no address"))
 }
 
-conversions!(UdpSocket, std::net::UdpSocket);
+conversions!(UdpSocket, std::net::UdpSocket, refusals);

@@ -36,9 +36,15 @@ pub(super) fn to_std(
     addr: Option<SocketAddrAny>,
     stream: &std::os::unix::net::UnixStream,
 ) -> io::Result<SocketAddr> {
+    // A path that leaves no room for the zero behind it, which the system counts all the same: rustix 1.1.6 panics when it converts that, and std takes it from a
+    // system call only.
+    let len = |addr: &SocketAddrAny| addr.addr_len() as usize;
+    if addr.as_ref().is_some_and(|addr| len(addr) > size_of::<libc::sockaddr_un>()) {
+        return stream.peer_addr();
+    }
     // Converted by rustix 1.1.6, an address of no more than the family is mistaken for a named one.
     let addr = addr
-        .filter(|addr| addr.addr_len() as usize > offset_of!(libc::sockaddr_un, sun_path))
+        .filter(|addr| len(addr) > offset_of!(libc::sockaddr_un, sun_path))
         .and_then(|addr| SocketAddrUnix::try_from(addr).ok());
     if let Some(path) = addr.as_ref().and_then(SocketAddrUnix::path) {
         return SocketAddr::from_pathname(OsStr::from_bytes(path.to_bytes()));

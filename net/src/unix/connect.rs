@@ -4,24 +4,24 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use rustix::net::SocketAddrUnix;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, Type};
 
 use super::pauses::retry;
 use crate::sockets::new_socket;
 
 pub(super) async fn connect(addr: SocketAddrUnix, ty: Type) -> io::Result<OwnedFd> {
     let socket = new_socket(Domain::UNIX, ty, None)?;
-    connect_socket(socket, addr).await
+    connect_socket(socket.into(), addr).await
 }
 
-pub(super) async fn connect_socket(socket: Socket, addr: SocketAddrUnix) -> io::Result<OwnedFd> {
+pub(super) async fn connect_socket(socket: OwnedFd, addr: SocketAddrUnix) -> io::Result<OwnedFd> {
     retry(|| match rustix::net::connect(&socket, &addr) {
         // A signal came after the connection was made.
         Err(rustix::io::Errno::ISCONN) => Ok(()),
         result => Ok(result?),
     })
     .await?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// A listening socket, with the longest queue that the system allows.

@@ -9,7 +9,7 @@ use rustix::net::{
     SendAncillaryMessage,
 };
 
-use crate::stream::NO_SIGNAL;
+use crate::stream::{IOV_MAX, NO_SIGNAL};
 
 /// So many descriptors fit into one message (Linux's `SCM_MAX_FD`).
 pub const FDS_MAX: usize = 253;
@@ -28,6 +28,15 @@ pub struct Received {
     pub lost_bytes: bool,
 }
 
+/// Those that go with a call, in a stream: not more than the system takes, from the first one with a byte on.
+pub(super) fn first<'a, 'b>(bufs: &'b [IoSlice<'a>], is_stream: bool) -> &'b [IoSlice<'a>] {
+    if !is_stream {
+        return bufs;
+    }
+    let start = bufs.iter().position(|buf| !buf.is_empty()).unwrap_or(bufs.len());
+    &bufs[start..bufs.len().min(start + IOV_MAX)]
+}
+
 /// Refuses what the system would refuse less clearly, or drop silently.
 pub(super) fn check(fds: &[BorrowedFd<'_>], bytes: usize, is_stream: bool) -> io::Result<()> {
     let message = if fds.len() > FDS_MAX {
@@ -40,7 +49,11 @@ pub(super) fn check(fds: &[BorrowedFd<'_>], bytes: usize, is_stream: bool) -> io
     Err(io::Error::new(io::ErrorKind::InvalidInput, message))
 }
 
-pub(super) fn send(
+pub(crate) fn check_fds(fds: &[BorrowedFd<'_>], bytes: usize) -> io::Result<()> {
+    check(fds, bytes, true)
+}
+
+pub(crate) fn send(
     socket: impl AsFd,
     bufs: &[IoSlice<'_>],
     fds: &[BorrowedFd<'_>],
@@ -54,7 +67,7 @@ pub(super) fn send(
     Ok(rustix::net::sendmsg(socket, bufs, &mut control, NO_SIGNAL)?)
 }
 
-pub(super) fn recv(socket: impl AsFd, bufs: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
+pub(crate) fn recv(socket: impl AsFd, bufs: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let message = rustix::net::recvmsg(socket, bufs, &mut control, CLOEXEC)?;
@@ -91,7 +104,8 @@ macro_rules! fd_passing {
             ///
             /// # Limits
             ///
-            /// [`FDS_MAX`](crate::unix::FDS_MAX) descriptors.
+            /// [`FDS_MAX`](crate::unix::FDS_MAX) descriptors. Of more than 1,024 buffers a stream takes the first ones; where messages have borders
+            /// they are an error (EMSGSIZE).
             ///
             /// # Errors
             ///
@@ -102,6 +116,7 @@ macro_rules! fd_passing {
                 bufs: &[std::io::IoSlice<'_>],
                 fds: &[std::os::fd::BorrowedFd<'_>],
             ) -> std::io::Result<usize> {
+                let bufs = $crate::unix::fds::first(bufs, $is_stream);
                 let bytes = bufs.iter().map(|buf| buf.len()).sum();
                 $crate::unix::fds::check(fds, bytes, $is_stream)?;
                 self.inner.write_with(|io| $crate::unix::fds::send(io, bufs, fds)).await
@@ -117,6 +132,11 @@ macro_rules! fd_passing {
                 &self,
                 bufs: &mut [std::io::IoSliceMut<'_>],
             ) -> std::io::Result<$crate::unix::Received> {
+                let count = match $is_stream {
+                    true => bufs.len().min($crate::stream::IOV_MAX),
+                    false => bufs.len(),
+                };
+                let bufs = &mut bufs[..count];
                 self.inner.read_with(|io| $crate::unix::fds::recv(io, bufs)).await
             }
         }

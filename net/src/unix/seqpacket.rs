@@ -55,6 +55,10 @@ impl UnixSeqpacket {
     ///
     /// Waits while the listener's queue is full, however long that takes.
     ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends the attempt.
+    ///
     /// # Errors
     ///
     /// As [`UnixStream::connect`](super::UnixStream::connect); EPROTOTYPE if a socket of another type listens there.
@@ -84,7 +88,7 @@ impl UnixSeqpacket {
         Ok((UnixSeqpacket::try_from(as_std(one))?, UnixSeqpacket::try_from(as_std(other))?))
     }
 
-    fn accepted(stream: std::os::unix::net::UnixStream) -> UnixSeqpacket {
+    pub(super) fn accepted(stream: std::os::unix::net::UnixStream) -> UnixSeqpacket {
         UnixSeqpacket { inner: Arc::new(Async::new_unregistered(stream)) }
     }
 
@@ -153,6 +157,10 @@ impl UnixSeqpacket {
 }
 
 /// A socket that accepts [`UnixSeqpacket`] connections.
+///
+/// # Cancel safety
+///
+/// Dropping `accept` loses no connection: it stays in the kernel's queue.
 #[derive(Clone, Debug)]
 pub struct UnixSeqpacketListener {
     inner: Arc<Async<std::os::unix::net::UnixListener>>,

@@ -57,6 +57,10 @@ impl UnixStream {
     ///
     /// Waits while the listener's queue is full, however long that takes.
     ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends the attempt.
+    ///
     /// # Errors
     ///
     /// `NotFound` if nothing has that path; `ConnectionRefused` if nobody listens there any more; `PermissionDenied` and the others of

@@ -1,0 +1,272 @@
+//! Goal: a server that fails makes place for the next one, within the documented time, and the error says how each failed (FAULTS D7).
+//! Method: servers that cut replies off, refuse EDNS, say SERVFAIL, say nothing, or are not there.
+
+#![cfg(feature = "dns")]
+
+mod dns;
+mod refused;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use smolkit_net::dns::LookupError;
+use smolkit_net::{TcpConnector, TcpListener};
+use smolkit_runtime::{Timer, spawn};
+
+use self::dns::{A, Server, address, resolver, silent, within};
+use self::refused::Refused;
+
+const ONE: [u8; 4] = [192, 0, 2, 1];
+const TWO: [u8; 4] = [192, 0, 2, 2];
+
+fn attempts(error: &io::Error) -> Vec<(SocketAddr, io::ErrorKind)> {
+    let inner = error.get_ref().unwrap().downcast_ref::<LookupError>().unwrap();
+    inner.attempts().map(|(server, error)| (server, error.kind())).collect()
+}
+
+#[test]
+fn a_reply_that_is_cut_off_is_asked_again_over_tcp() {
+    let server = Server::start(|asked, _| {
+        if !asked.is_tcp {
+            return vec![asked.reply().own(A, 60, &ONE).truncated().bytes];
+        }
+        // More than any datagram holds.
+        let reply = (0..200).fold(asked.reply(), |reply, host| reply.own(A, 60, &[10, 0, 0, host]));
+        vec![reply.bytes]
+    });
+    let resolver = server.resolver().build().unwrap();
+    assert_eq!(within(resolver.a("www.example.org")).unwrap().len(), 200);
+    assert_eq!((server.count(), resolver.metrics().sent_over_tcp), (2, 1));
+
+    let server = Server::start(|asked, _| vec![asked.reply().truncated().bytes]);
+    let resolver = server.resolver().attempts(1).build().unwrap();
+    let error = within(resolver.a("www.example.org")).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    assert!(error.to_string().contains("even over TCP"), "{error}");
+}
+
+#[test]
+fn a_server_older_than_edns_is_asked_without() {
+    for code in [1, 4] {
+        let server = Server::start(move |asked, _| {
+            if asked.has_edns {
+                vec![asked.reply().code(code).bytes]
+            } else {
+                vec![address(asked, 60, ONE)]
+            }
+        });
+        let resolver = server.resolver().build().unwrap();
+        assert_eq!(within(resolver.a("www.example.org")).unwrap(), [Ipv4Addr::from(ONE)]);
+        assert_eq!(server.count(), 2);
+    }
+    // One that drops them.
+    let server =
+        Server::start(
+            |asked, _| {
+                if asked.has_edns { Vec::new() } else { vec![address(asked, 60, ONE)] }
+            },
+        );
+    let resolver = server.resolver().timeout(Duration::from_secs(1)).attempts(60).build().unwrap();
+    assert_eq!(within(resolver.a("www.example.org")).unwrap(), [Ipv4Addr::from(ONE)]);
+}
+
+#[test]
+fn the_next_server_is_asked() {
+    let bad = Server::start(|asked, _| vec![asked.reply().code(2).bytes]);
+    let good = Server::with_address(TWO);
+    let resolver = resolver([bad.addr(), good.addr()]).build().unwrap();
+    within(async {
+        assert_eq!(resolver.a("www.example.org").await.unwrap(), [Ipv4Addr::from(TWO)]);
+    });
+    assert_eq!((bad.count(), good.count()), (1, 1));
+}
+
+#[test]
+fn a_dead_server_is_passed_over() {
+    let (dead, _socket) = silent();
+    let nobody = Refused::new();
+    // Longer than the good one takes, in the end: a machine may have much else to do.
+    for timeout in [1, 4, 16].map(Duration::from_secs) {
+        let good = Server::with_address(TWO);
+        let both = resolver([nobody.addr, dead, good.addr()]);
+        let resolver = both.timeout(timeout).build().unwrap();
+        let failures = within(async {
+            assert_eq!(resolver.a("one.example").await.unwrap(), [Ipv4Addr::from(TWO)]);
+            let first = resolver.metrics().failures;
+            // It comes last from now on: neither of the two is asked.
+            assert_eq!(resolver.a("two.example").await.unwrap(), [Ipv4Addr::from(TWO)]);
+            (first, resolver.metrics().failures)
+        });
+        if failures == (2, 2) {
+            assert_eq!(resolver.metrics().sent, 4);
+            return;
+        }
+    }
+    panic!("the good one is not asked first, or never answers in time");
+}
+
+#[test]
+fn the_error_names_every_server() {
+    let bad = Server::start(|asked, _| vec![asked.reply().code(2).bytes]);
+    let ((dead, _socket), nobody) = (silent(), Refused::new());
+    let nobody = nobody.addr;
+    let mut timeout = Duration::from_secs(1);
+    let mut ask = |servers: &[SocketAddr]| loop {
+        let resolver = resolver(servers.iter().copied()).timeout(timeout).build().unwrap();
+        let error = within(resolver.a("www.example.org")).unwrap_err();
+        // The one that is there needs longer on a machine that has much else to do.
+        if !attempts(&error).contains(&(bad.addr(), io::ErrorKind::TimedOut)) {
+            return (error, timeout);
+        }
+        timeout *= 4;
+    };
+    let (error, waited) = ask(&[dead, nobody, bad.addr()]);
+    let kinds = [
+        (dead, io::ErrorKind::TimedOut),
+        (nobody, io::ErrorKind::ConnectionRefused),
+        (bad.addr(), io::ErrorKind::Other),
+    ];
+    let mut found = attempts(&error);
+    assert_eq!(found.len(), 6);
+    assert_eq!(found[..3], kinds);
+    found.dedup();
+    for (server, _) in kinds {
+        assert!(error.to_string().contains(&server.to_string()), "{error}");
+    }
+    let late = format!("no answer within {waited:?}");
+    for text in ["www.example.org", "(A)", &late, "refused", "Server Failure"] {
+        assert!(error.to_string().contains(text), "{error}");
+    }
+    // One that said something counts for more than those that did not, wherever it stands.
+    assert_eq!(error.kind(), io::ErrorKind::Other);
+    assert_eq!(ask(&[bad.addr(), nobody]).0.kind(), io::ErrorKind::Other);
+    assert_eq!(ask(&[bad.addr()]).0.kind(), io::ErrorKind::Other);
+    assert_eq!(ask(&[dead]).0.kind(), io::ErrorKind::TimedOut);
+    assert_eq!(ask(&[nobody]).0.kind(), io::ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn the_time_is_bounded() {
+    let (dead, _socket) = silent();
+    within(async {
+        // Servers, times attempts, times timeout; never earlier.
+        let timeout = Duration::from_millis(40);
+        let patient = resolver([dead, dead]).timeout(timeout).attempts(3).build().unwrap();
+        let start = Instant::now();
+        let error = patient.a("www.example.org").await.unwrap_err();
+        assert_eq!(attempts(&error), vec![(dead, io::ErrorKind::TimedOut); 6]);
+        assert!(start.elapsed() >= 6 * timeout);
+        // The deadline of the whole look-up, over search domains and all.
+        let hasty = resolver([dead]).deadline(Duration::from_millis(30)).attempts(5);
+        let hasty = hasty.search(["one.example", "two.example"]).build().unwrap();
+        let error = hasty.lookup_ip("www").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(error.to_string().contains("deadline"), "{error}");
+    });
+}
+
+#[test]
+fn one_family_is_enough() {
+    // Nothing about IPv6: neither an answer nor an error.
+    let server =
+        Server::start(
+            |asked, _| {
+                if asked.kind == A { vec![address(asked, 60, ONE)] } else { Vec::new() }
+            },
+        );
+    let resolver = server.resolver().build().unwrap();
+    within(async {
+        let found = resolver.lookup_ip("www.example.org").await.unwrap();
+        assert_eq!(found, [std::net::IpAddr::from(ONE)]);
+    });
+}
+
+#[test]
+fn questions_under_way_are_limited() {
+    let (sender, receiver) = mpsc::channel();
+    let sender = Mutex::new(sender);
+    // It does not answer; the test does, from the server's socket.
+    let server = Server::start(move |asked, udp| {
+        sender.lock().unwrap().send((asked.clone(), udp.try_clone().unwrap())).unwrap();
+        Vec::new()
+    });
+    let resolver = server.resolver().in_flight_max(4).timeout(Duration::from_secs(30));
+    let resolver = resolver.build().unwrap();
+    within(async {
+        let ask = |index| {
+            let resolver = resolver.clone();
+            spawn(async move { resolver.a(&format!("n{index}.example")).await })
+        };
+        let tasks: Vec<_> = (0..40).map(ask).collect();
+        for _ in 0..10 {
+            // As many as are let through; then nobody asks until one is answered.
+            let mut open = Vec::new();
+            while open.len() < 4 {
+                match receiver.try_recv() {
+                    Ok(asked) => open.push(asked),
+                    Err(_) => drop(Timer::after(Duration::from_millis(1)).await),
+                }
+            }
+            assert!(receiver.try_recv().is_err(), "more than four are under way");
+            for (asked, udp) in open {
+                udp.send_to(&address(&asked, 60, ONE), asked.peer).unwrap();
+            }
+        }
+        for task in tasks {
+            assert_eq!(task.await.unwrap(), [Ipv4Addr::from(ONE)]);
+        }
+    });
+}
+
+#[test]
+fn a_dropped_lookup_leaves_nothing() {
+    let (dead, _socket) = silent();
+    let resolver = resolver([dead]).in_flight_max(1).build().unwrap();
+    within(async {
+        for index in 0..100 {
+            let host = format!("n{index}.example");
+            let lookup = async { resolver.a(&host).await.map(drop) };
+            let gone = async {
+                while resolver.metrics().sent < index + 1 {
+                    Timer::after(Duration::from_millis(1)).await;
+                }
+                Ok(())
+            };
+            // With one question at a time: the one before must have gone, or this one never starts.
+            futures_lite::future::or(lookup, gone).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn connect_uses_it_when_told_to() {
+    let server = Server::with_address([127, 0, 0, 1]);
+    let resolver = server.resolver().build().unwrap();
+    within(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let connector = TcpConnector::new().resolver(&resolver);
+        let named = format!("only.this.server.example:{}", addr.port());
+        for stream in [
+            connector.connect(named.as_str()).await.unwrap(),
+            connector.connect(&named).await.unwrap(),
+            connector.connect(("only.this.server.example", addr.port())).await.unwrap(),
+            connector.connect(("only.this.server.example".to_owned(), addr.port())).await.unwrap(),
+            connector.connect(addr).await.unwrap(),
+            connector.connect(addr.to_string()).await.unwrap(),
+        ] {
+            assert_eq!(stream.peer_addr().unwrap(), addr);
+        }
+        // The others came from the cache.
+        assert_eq!(server.asked().iter().filter(|asked| asked.kind == A).count(), 1);
+        let error = connector.connect("no port").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        let refused = Refused::new();
+        let late = server.resolver().servers([refused.addr]).build().unwrap();
+        let error = TcpConnector::new().resolver(&late).connect("x.example:1").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(error.to_string().contains("x.example"), "{error}");
+    });
+}

@@ -1,0 +1,251 @@
+//! Goal: certificates come from files, can be exchanged under way, and whatever is wrong with them is said with the file's name.
+//! Method: files written, renamed and reached through symlinks as Kubernetes does; broken ones of each kind.
+
+#![cfg(feature = "tls-ring")]
+
+mod tls_support;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::{Duration, SystemTime};
+
+use smolkit_net::tls::{Identity, Roots, TlsAcceptor, TlsConnector, TlsError};
+use smolkit_runtime::{Timer, spawn};
+use tls_support::{Authority, Folder, Pair, openssl, pair, within};
+
+/// The certificate that the server shows now.
+async fn shown(acceptor: &TlsAcceptor, connector: &TlsConnector) -> Vec<u8> {
+    let (client, _server) = pair(acceptor, connector, "localhost").await.unwrap();
+    client.peer_certificates().unwrap()[0].to_vec()
+}
+
+fn der(pair: &Pair) -> Vec<u8> {
+    use rustls_pki_types::{CertificateDer, pem::PemObject};
+    CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap().to_vec()
+}
+
+/// Connects anew each time: a resumed session would show the certificate of the first one.
+fn connector(authority: &Authority) -> TlsConnector {
+    TlsConnector::builder(authority.roots()).sessions_max(0).build().unwrap()
+}
+
+/// The layout of a mounted secret: names that lead through `..data` to a folder with a time in its name.
+fn publish(folder: &Path, version: &str, pair: &Pair) {
+    let data = folder.join(version);
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("tls.crt"), &pair.certificate).unwrap();
+    fs::write(data.join("tls.key"), &pair.key).unwrap();
+    symlink(version, folder.join("..data_tmp")).unwrap();
+    fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
+}
+
+#[test]
+fn a_mounted_secret_is_exchanged() {
+    within(async {
+        let authority = Authority::new();
+        let folder = Folder::new("tls-kubernetes");
+        let (first, second) = (authority.server(), authority.server());
+        publish(&folder.0, "..2026_01", &first);
+        for name in ["tls.crt", "tls.key"] {
+            symlink(Path::new("..data").join(name), folder.0.join(name)).unwrap();
+        }
+        let identity =
+            Identity::from_pem_files(folder.0.join("tls.crt"), folder.0.join("tls.key")).unwrap();
+        let acceptor = TlsAcceptor::builder(identity).build().unwrap();
+        let connector = connector(&authority);
+        assert_eq!(shown(&acceptor, &connector).await, der(&first));
+        let (sender, reports) = mpsc::channel();
+        let watch = acceptor.watch(Duration::from_millis(5), move |report| {
+            // Nobody listens any more when the test is over.
+            let _ = sender.send(report.map_err(|error| error.to_string()));
+        });
+        let watch = spawn(watch);
+        publish(&folder.0, "..2026_02", &second);
+        while shown(&acceptor, &connector).await != der(&second) {
+            Timer::after(Duration::from_millis(5)).await;
+        }
+        assert_eq!(reports.recv_timeout(Duration::from_secs(30)).unwrap(), Ok(()));
+        watch.cancel().await;
+        assert!(reports.try_recv().is_err(), "it was replaced more than once");
+    });
+}
+
+#[test]
+fn a_failed_reload_changes_nothing() {
+    within(async {
+        let authority = Authority::new();
+        let folder = Folder::new("tls-reload");
+        let (first, second) = (authority.server(), authority.server());
+        let (certificate, key) = first.write(&folder.0, "server");
+        let acceptor = Identity::from_pem_files(&certificate, &key).unwrap();
+        let acceptor = TlsAcceptor::builder(acceptor).build().unwrap();
+        let connector = connector(&authority);
+        assert!(!acceptor.reload().await.unwrap());
+
+        // As a tool leaves it that has written the certificate, and not yet the key.
+        fs::write(&certificate, &second.certificate).unwrap();
+        let error = acceptor.reload().await.unwrap_err();
+        assert!(matches!(error, TlsError::KeyMismatch { .. }), "{error}");
+        assert!(error.to_string().contains(key.to_str().unwrap()), "{error}");
+        assert_eq!(shown(&acceptor, &connector).await, der(&first));
+        assert_eq!(acceptor.certificates()[0].reload_error, Some(error.to_string()));
+
+        fs::write(&certificate, "").unwrap();
+        let error = acceptor.reload().await.unwrap_err();
+        assert!(matches!(error, TlsError::NoCertificate { .. }), "{error}");
+        fs::remove_file(&certificate).unwrap();
+        let error = acceptor.reload().await.unwrap_err();
+        assert!(matches!(error, TlsError::File { .. }), "{error}");
+        assert_eq!(shown(&acceptor, &connector).await, der(&first));
+
+        second.write(&folder.0, "server");
+        assert!(acceptor.reload().await.unwrap());
+        assert_eq!(shown(&acceptor, &connector).await, der(&second));
+        assert_eq!(acceptor.certificates()[0].reload_error, None);
+    });
+}
+
+#[test]
+fn clients_reload_too() {
+    within(async {
+        let authority = Authority::new();
+        let folder = Folder::new("tls-client-reload");
+        let (first, second) = (authority.server(), authority.server());
+        let (certificate, key) = first.write(&folder.0, "client");
+        let acceptor = TlsAcceptor::builder(authority.server().identity());
+        let acceptor = acceptor.require_clients(authority.roots()).build().unwrap();
+        let identity = Identity::from_pem_files(certificate, key).unwrap();
+        let connector = TlsConnector::builder(authority.roots()).sessions_max(0);
+        let connector = connector.identity(identity).build().unwrap();
+        for expected in [&first, &second] {
+            let (_client, server) = pair(&acceptor, &connector, "localhost").await.unwrap();
+            assert_eq!(server.peer_certificates().unwrap()[0].to_vec(), der(expected));
+            second.write(&folder.0, "client");
+            connector.reload().await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn the_end_is_known() {
+    let authority = Authority::new();
+    // Times before 2050 and after it are written in two different ways (RFC 5280 §4.1.2.5).
+    for (year, seconds) in [(2040, 2_208_988_800), (2060, 2_840_140_800)] {
+        let made = authority.issue(&["One.Example", "*.two.example"], |params| {
+            params.not_before = rcgen::date_time_ymd(2020, 2, 29);
+            params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        });
+        let acceptor = TlsAcceptor::builder(made.identity()).build().unwrap();
+        let [status] = &acceptor.certificates()[..] else { panic!("one certificate") };
+        assert_eq!(status.not_after, SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        let begin = SystemTime::UNIX_EPOCH + Duration::from_secs(1_582_934_400);
+        assert_eq!(
+            (status.not_before, &status.names[..]),
+            (begin, &["one.example".to_owned(), "*.two.example".to_owned()][..],)
+        );
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said() {
+    let authority = Authority::new();
+    let folder = Folder::new("tls-wrong");
+    let good = authority.server();
+    let (certificate, key) = good.write(&folder.0, "good");
+    let other = authority.server().write(&folder.0, "other");
+    let file = |name: &str, text: &str| {
+        let path = folder.0.join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let arguments = ["pkey", "-in", key.to_str().unwrap(), "-aes-256-cbc", "-passout", "pass:x"];
+    let encrypted = openssl(&arguments).output().unwrap();
+    assert!(encrypted.status.success());
+    let encrypted = file("encrypted.key", &String::from_utf8(encrypted.stdout).unwrap());
+    let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+    let old = file("old.key", old);
+    let empty = file("empty.pem", "");
+    let text = file("text.pem", "this is no PEM\n");
+    let torn = file("torn.crt", &good.certificate[..good.certificate.len() / 2]);
+    let garbage = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let garbage = file("garbage.crt", garbage);
+    let bad_key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+    let bad_key = file("bad.key", bad_key);
+    let missing = folder.0.join("missing.pem");
+    let both = file("both.pem", &format!("{}{}", good.key, good.certificate));
+    let build = |certificate: &Path, key: &Path| {
+        let identity = Identity::from_pem_files(certificate, key)?;
+        TlsAcceptor::builder(identity).build().map(drop)
+    };
+    build(&certificate, &key).unwrap();
+    build(&both, &both).unwrap();
+    for (certificate, key, culprit, words) in [
+        (&missing, &key, &missing, "No such file"),
+        (&certificate, &missing, &missing, "No such file"),
+        (&empty, &key, &empty, "has no certificate"),
+        (&text, &key, &text, "has no certificate"),
+        (&key, &key, &key, "has no certificate"),
+        (&torn, &key, &torn, "is not good PEM"),
+        (&garbage, &key, &garbage, "is not good PEM"),
+        (&folder.0, &key, &folder.0, "should be a file"),
+        (&certificate, &empty, &empty, "has no private key"),
+        (&certificate, &certificate, &certificate, "has no private key"),
+        (&certificate, &encrypted, &encrypted, "protected by a password"),
+        (&certificate, &old, &old, "protected by a password"),
+        (&certificate, &bad_key, &bad_key, "cannot be used"),
+        (&certificate, &other.1, &other.1, "does not belong to the first certificate"),
+    ] {
+        let error = build(certificate, key).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.contains(words) && message.contains(culprit.to_str().unwrap()),
+            "{message}"
+        );
+        let kind = std::io::Error::from(error).kind();
+        assert_eq!(kind == std::io::ErrorKind::NotFound, words == "No such file", "{message}");
+    }
+    for (path, words) in
+        [(&missing, "No such file"), (&empty, "has no certificate"), (&garbage, "cannot be used")]
+    {
+        let message = Roots::pem_file(path).unwrap_err().to_string();
+        assert!(message.contains(words) && message.contains(path.to_str().unwrap()), "{message}");
+    }
+    let message = TlsConnector::builder(Roots::none()).build().unwrap_err().to_string();
+    assert!(message.contains("nobody is trusted"), "{message}");
+}
+
+#[test]
+#[cfg(all(feature = "tls-platform-roots", target_os = "linux"))]
+fn the_systems_roots_are_asked() {
+    within(async {
+        let authority = Authority::new();
+        let acceptor = TlsAcceptor::builder(authority.server().identity()).build().unwrap();
+        // Nobody of the system's has issued it; together with the authority's own it is good.
+        let connector = TlsConnector::builder(Roots::platform().and(authority.roots()));
+        let connector = match connector.build() {
+            Ok(connector) => connector,
+            Err(error) => panic!("this machine has no roots (Debian: ca-certificates): {error}"),
+        };
+        pair(&acceptor, &connector, "localhost").await.unwrap();
+        if let Ok(connector) = TlsConnector::builder(Roots::platform()).build() {
+            let error = pair(&acceptor, &connector, "localhost").await.unwrap_err();
+            assert!(error.to_string().contains("nobody among the trusted roots"), "{error}");
+        }
+    });
+}
+
+#[test]
+#[cfg(feature = "tls-webpki-roots")]
+fn mozillas_roots_are_there() {
+    within(async {
+        let authority = Authority::new();
+        let acceptor = TlsAcceptor::builder(authority.server().identity()).build().unwrap();
+        let connector = TlsConnector::builder(Roots::webpki()).build().unwrap();
+        let error = pair(&acceptor, &connector, "localhost").await.unwrap_err();
+        assert!(error.to_string().contains("nobody among the trusted roots"), "{error}");
+        let connector = TlsConnector::builder(Roots::webpki().and(authority.roots()));
+        pair(&acceptor, &connector.build().unwrap(), "localhost").await.unwrap();
+    });
+}

@@ -1,0 +1,85 @@
+//! Goal: marks of congestion and destinations come with datagrams, and can be chosen for them (FAULTS E15).
+//! Method: real sockets on loopback, whose hosts are all of 127.0.0.0/8.
+
+#![cfg(target_os = "linux")]
+
+mod udp_support;
+
+use std::net::{IpAddr, SocketAddr};
+
+use smolkit_net::UdpSocket;
+use smolkit_net::udp::{Ecn, RecvBatch, Transmit};
+
+use self::udp_support::{hosts, in_order, receive, within};
+
+/// Marks and addresses arrive, and go with an answer, also in segments and from a socket of both families.
+#[test]
+fn marks_and_destinations() {
+    let case = async |bind: &str, to: &str, from: &str| {
+        let server = UdpSocket::bind((bind, 0)).await.unwrap();
+        server.set_recv_ecn(true).unwrap();
+        server.set_recv_to(true).unwrap();
+        let ip: IpAddr = to.parse().unwrap();
+        let client = UdpSocket::bind((from, 0)).await.unwrap();
+        client.set_recv_ecn(true).unwrap();
+        let addr = SocketAddr::new(ip, server.local_addr().unwrap().port());
+        let mut batch = RecvBatch::new(8, 64).unwrap();
+        let message = Transmit::new(b"12345", addr);
+        let marks = [None, Some(Ecn::Ect0), Some(Ecn::Ect1), Some(Ecn::Ce)];
+        for mark in marks {
+            let message = mark.map_or(message, |mark| message.with_ecn(mark)).in_segments(3);
+            client.send_batch(&mut [message]).await.unwrap();
+            for _ in receive(&server, &mut batch, 2).await {
+                let message = batch.iter().next().unwrap();
+                assert_eq!(message.ecn, mark);
+                assert_eq!(message.to.map(|ip| ip.to_canonical()), Some(ip));
+            }
+            let message = batch.iter().next().unwrap();
+            let answer = Transmit::new(b"back", message.from).from_ip(message.to.unwrap());
+            let answer = mark.map_or(answer, |mark| answer.with_ecn(mark));
+            server.send_batch(&mut [answer]).await.unwrap();
+            client.recv_batch(&mut batch).await.unwrap();
+            let message = batch.iter().next().unwrap();
+            assert_eq!((message.from, message.ecn, message.to), (addr, mark, None));
+        }
+    };
+    // An address of this host that the system would not choose.
+    within(case("0.0.0.0", "127.0.0.2", "127.0.0.1"));
+    if hosts().contains(&"::1") {
+        within(case("::", "::1", "::1"));
+        within(case("::", "127.0.0.2", "127.0.0.1"));
+    }
+}
+
+/// The kernel would choose the sender by itself, and say nothing.
+#[test]
+fn a_sender_of_another_family_is_refused() {
+    if !hosts().contains(&"::1") {
+        return;
+    }
+    in_order(async {
+        let socket = UdpSocket::bind("[::]:0").await.unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let ip = |ip: &str| ip.parse::<IpAddr>().unwrap();
+        for (to, from, is_good) in [
+            ("127.0.0.1", "::1", false),
+            ("::ffff:127.0.0.1", "::1", false),
+            ("::1", "127.0.0.1", false),
+            ("::1", "::ffff:127.0.0.1", false),
+            ("::1", "::1", true),
+            ("::ffff:127.0.0.1", "::ffff:127.0.0.2", true),
+            ("::ffff:127.0.0.1", "127.0.0.2", true),
+        ] {
+            let message = Transmit::new(b"x", SocketAddr::new(ip(to), port)).from_ip(ip(from));
+            let result = socket.send_batch(&mut [message]).await;
+            let kind = result.map_err(|error| error.kind());
+            let expected = if is_good { Ok(1) } else { Err(std::io::ErrorKind::InvalidInput) };
+            assert_eq!(kind, expected, "to {to} from {from}");
+        }
+        // Each that was sent came from where it should.
+        for from in ["::1", "127.0.0.2", "127.0.0.2"] {
+            let (_, peer) = socket.recv_from(&mut [0; 8]).await.unwrap();
+            assert_eq!(peer.ip().to_canonical(), ip(from));
+        }
+    });
+}
