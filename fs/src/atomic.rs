@@ -1,7 +1,8 @@
 //! A file's contents replaced at once.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,8 +10,11 @@ use smolkit_runtime::unblock;
 
 /// Writes a whole file so that everybody, also after a crash, sees either what was there before or all of `contents`.
 ///
-/// The contents go to a temporary file in the same directory, which is synced, given the permissions of what it replaces, and renamed; then the
-/// directory is synced. A symbolic link at `path` is replaced, not followed.
+/// The contents go to a temporary file in the same directory, which is given the owner and the permissions of what it replaces, synced, and renamed; then the
+/// directory is synced. The owner is kept only by root; else the file is ours, and its group is kept if we are in it. Other attributes, such as access
+/// lists, are not kept, nor are other names of the former file. A symbolic link at `path` is replaced, not followed.
+///
+/// A program that is killed on the way leaves the temporary file, `.NAME.PID.NUMBER.tmp`.
 ///
 /// # Cancel safety
 ///
@@ -50,7 +54,7 @@ fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     let mut temporary = Temporary::create(dir, name)?;
     if let Ok(former) = std::fs::symlink_metadata(path) {
         if former.is_file() {
-            temporary.file.set_permissions(former.permissions())?;
+            become_alike(&temporary.file, &former)?;
         }
     }
     temporary.file.write_all(contents)?;
@@ -58,6 +62,29 @@ fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
     std::fs::rename(&temporary.path, path)?;
     temporary.is_renamed = true;
     File::open(dir)?.sync_all()
+}
+
+/// Owner first: to change it takes away the bits that let others run a file as its owner or group.
+fn become_alike(file: &File, former: &Metadata) -> io::Result<()> {
+    let (uid, gid) = (former.uid(), former.gid());
+    let found = file.metadata()?;
+    let mut mode = former.mode() & 0o7777;
+    if (found.uid(), found.gid()) != (uid, gid) {
+        let give = |uid| match fchown(file, uid, Some(gid)) {
+            Ok(()) => Ok(true),
+            Err(error) => match error.kind() {
+                // Not root, or one with users of its own, among whom this one is not.
+                io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput => Ok(false),
+                _ => Err(error),
+            },
+        };
+        if !give(Some(uid))? {
+            give(None)?;
+            // They would let it run as us.
+            mode &= 0o777;
+        }
+    }
+    file.set_permissions(Permissions::from_mode(mode))
 }
 
 /// A file that is removed again, unless it was renamed.

@@ -1,23 +1,29 @@
 //! Writes on their way to a file.
 //!
 //! `write` only copies into a buffer; a job on a thread that may block writes that to the file, and goes on until nothing is left. What fails there is told to
-//! the next one who writes, flushes, syncs or closes; if nobody asks, it is logged.
+//! the next one who writes, flushes, syncs or closes; if nobody asks, it is logged. The same goes for what a sync finds.
+//!
+//! Changes beside the position pass by here as well, because they may be finished when nobody waits for them any more.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use smolkit_runtime::unblock;
 
 /// So much may wait to be written, and as much again be with the thread that writes.
-const BYTES_MAX: usize = 256 << 10;
+const BYTES_MAX: usize = 512 << 10;
 
 #[derive(Debug)]
 pub(crate) struct Behind {
     file: Arc<File>,
     state: Mutex<State>,
+    /// The file was changed beside its position: what was read ahead may not be so any more.
+    is_stale: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +42,7 @@ struct State {
 
 impl Behind {
     pub(crate) fn new(file: Arc<File>) -> Arc<Behind> {
-        Arc::new(Behind { file, state: Mutex::default() })
+        Arc::new(Behind { file, state: Mutex::default(), is_stale: AtomicBool::new(false) })
     }
 
     /// Takes bytes over, as soon as there is room for one.
@@ -65,8 +71,8 @@ impl Behind {
         let is_first = !mem::replace(&mut state.is_busy, true);
         drop(state);
         if is_first {
-            let this = self.clone();
-            unblock(move || this.work()).detach();
+            let job = Job(Some(self.clone()));
+            unblock(move || job.run()).detach();
         }
         Poll::Ready(Ok(count))
     }
@@ -84,6 +90,29 @@ impl Behind {
         let error = state.error.take();
         drop(state);
         Poll::Ready(error.map_or(Ok(()), Err))
+    }
+
+    /// Keeps a failure as one of a write.
+    pub(crate) fn sync(&self, sync: fn(&File) -> io::Result<()>) {
+        if let Err(error) = sync(&self.file) {
+            self.lock().error.get_or_insert(error);
+        }
+    }
+
+    /// Changes the file beside its position.
+    pub(crate) fn beside<T>(&self, change: impl FnOnce(&File) -> T) -> T {
+        let result = change(&self.file);
+        // Here and not where it is waited for: who waits may have left.
+        self.is_stale.store(true, Ordering::SeqCst);
+        result
+    }
+
+    pub(crate) fn is_stale(&self) -> bool {
+        self.is_stale.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn renew(&self) {
+        self.is_stale.store(false, Ordering::SeqCst);
     }
 
     /// Writes until nothing is left.
@@ -129,6 +158,26 @@ impl Behind {
     }
 }
 
+/// What the pool is given. Dropped instead of run, because the pool was shut down, it leaves nobody waiting.
+struct Job(Option<Arc<Behind>>);
+
+impl Job {
+    fn run(mut self) {
+        if let Some(behind) = self.0.take() {
+            behind.work();
+        }
+    }
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        if let Some(behind) = &self.0 {
+            let message = "cannot write: the pool for blocking work was shut down";
+            behind.fail(io::Error::other(message));
+        }
+    }
+}
+
 impl State {
     /// Returns a waker to be dropped when the lock is released.
     fn wait(&mut self, waker: Waker) -> Option<Waker> {
@@ -151,8 +200,9 @@ impl Drop for Behind {
     }
 }
 
+/// Wakes all of them. The panic of a foreign waker must not end the job, with which writes would be lost; the panic hook has reported it.
 fn wake(wakers: Vec<Waker>) {
     for waker in wakers {
-        waker.wake();
+        drop(catch_unwind(AssertUnwindSafe(|| waker.wake())));
     }
 }

@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use smolkit_runtime::{Task, unblock};
 
+use crate::now::TakeTurns;
 use crate::{now, unix};
 
 /// So many entries are read at once.
@@ -22,13 +23,21 @@ const BATCH_MAX: usize = 128;
 
 /// Reads a directory's entries.
 ///
+/// # Cancel safety
+///
+/// Nothing is lost.
+///
 /// # Errors
 ///
 /// `NotFound`, `NotADirectory`, `PermissionDenied` and the others of `open(2)`. Later ones come from the stream.
 pub async fn read_dir<P: AsRef<Path>>(path: P) -> io::Result<ReadDir> {
     let path = path.as_ref().to_owned();
     let batch = unblock(move || io::Result::Ok(Batch::read(std::fs::read_dir(path)?))).await?;
-    Ok(ReadDir { entries: batch.entries, state: State::from(batch.rest) })
+    Ok(ReadDir {
+        entries: batch.entries,
+        state: State::from(batch.rest),
+        turns: now::Turns::default(),
+    })
 }
 
 /// The entries of a directory, in no particular order, without `.` and `..`: a stream.
@@ -39,6 +48,7 @@ pub async fn read_dir<P: AsRef<Path>>(path: P) -> io::Result<ReadDir> {
 pub struct ReadDir {
     entries: VecDeque<io::Result<DirEntry>>,
     state: State,
+    turns: now::Turns,
 }
 
 enum State {
@@ -72,6 +82,18 @@ impl Stream for ReadDir {
     type Item = io::Result<DirEntry>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_in_turn(cx, 0, Self::poll_next_now)
+    }
+}
+
+impl TakeTurns for ReadDir {
+    fn turns(&mut self) -> &mut now::Turns {
+        &mut self.turns
+    }
+}
+
+impl ReadDir {
+    fn poll_next_now(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<DirEntry>>> {
         loop {
             if let Some(entry) = self.entries.pop_front() {
                 return Poll::Ready(Some(entry));
@@ -120,10 +142,15 @@ impl DirEntry {
 
     /// The metadata; of a symbolic link, its own.
     ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
+    ///
     /// # Errors
     ///
     /// `NotFound` if it is not there any more, and the others of `lstat(2)`.
     pub async fn metadata(&self) -> io::Result<Metadata> {
+        now::turn(0).await;
         if let Some(metadata) = now::metadata(&self.path(), false) {
             return metadata;
         }
@@ -132,6 +159,10 @@ impl DirEntry {
     }
 
     /// What it is; a symbolic link is one.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
     ///
     /// # Errors
     ///
@@ -182,6 +213,10 @@ impl DirBuilder {
     }
 
     /// Makes the directory.
+    ///
+    /// # Cancel safety
+    ///
+    /// Begun, it is finished; before that, it is given up with the future.
     ///
     /// # Errors
     ///

@@ -34,7 +34,7 @@ use crate::{OpenOptions, now};
 /// # Cancel safety
 ///
 /// A read that is dropped has read nothing, unless it had returned: what comes late is handed out by the next one. A write that is dropped has written nothing, unless it had
-/// returned. `flush` and `close` can be called again.
+/// returned. A seek from the end that is dropped may have moved the position, or may not: seek again. `flush`, `close` and the syncs can be called again.
 ///
 /// # Examples
 ///
@@ -65,6 +65,10 @@ impl File {
 
     /// Opens a file for reading.
     ///
+    /// # Cancel safety
+    ///
+    /// A file that was opened for nobody is closed again.
+    ///
     /// # Errors
     ///
     /// `NotFound`, `PermissionDenied` and the others of `open(2)`.
@@ -74,6 +78,10 @@ impl File {
     }
 
     /// Opens a file for writing. It is created if it is not there, and emptied if it is.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`open`](File::open); the file may have been created or emptied.
     ///
     /// # Errors
     ///
@@ -85,46 +93,56 @@ impl File {
 
     /// Waits for all writes, and until the disk has everything: contents and metadata.
     ///
+    /// # Cancel safety
+    ///
+    /// Can be called again. A failure that comes when nobody waits is kept for the next one who asks, as that of a write is.
+    ///
     /// # Errors
     ///
     /// That of a write that failed before, and those of `fsync(2)`. After an error of `fsync` it is not known what the disk has.
     pub async fn sync_all(&self) -> Result<()> {
-        self.flushed().await?;
-        let file = self.file.clone();
-        unblock(move || file.sync_all()).await
+        self.synced(std::fs::File::sync_all).await
     }
 
     /// Waits for all writes, and until the disk has the contents.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`sync_all`](File::sync_all).
     ///
     /// # Errors
     ///
     /// As [`sync_all`](File::sync_all).
     pub async fn sync_data(&self) -> Result<()> {
-        self.flushed().await?;
-        let file = self.file.clone();
-        unblock(move || file.sync_data()).await
+        self.synced(std::fs::File::sync_data).await
     }
 
     /// Waits for all writes, and sets the file's length.
+    ///
+    /// # Cancel safety
+    ///
+    /// Begun, it is finished; before that, it is given up with the future.
     ///
     /// # Errors
     ///
     /// That of a write that failed before, and those of `ftruncate(2)`.
     pub async fn set_len(&self, size: u64) -> Result<()> {
         self.flushed().await?;
-        let file = self.file.clone();
-        self.io.outdate();
-        let result = unblock(move || file.set_len(size)).await;
-        self.io.outdate();
-        result
+        let behind = self.io.behind.clone();
+        unblock(move || behind.beside(|file| file.set_len(size))).await
     }
 
     /// The file's metadata. Writes that were not flushed may not be in its length.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost.
     ///
     /// # Errors
     ///
     /// Those of `fstat(2)`.
     pub async fn metadata(&self) -> Result<Metadata> {
+        now::turn(0).await;
         if let Some(metadata) = now::file_metadata(&self.file) {
             return metadata;
         }
@@ -134,6 +152,10 @@ impl File {
 
     /// Sets the file's permissions.
     ///
+    /// # Cancel safety
+    ///
+    /// Begun, it is finished; before that, it is given up with the future.
+    ///
     /// # Errors
     ///
     /// Those of `fchmod(2)`.
@@ -142,17 +164,32 @@ impl File {
         unblock(move || file.set_permissions(perm)).await
     }
 
-    /// Waits for all writes, and gives the file back as one of `std`.
+    /// Waits for all writes, and for a read that was dropped, and gives the file back as one of `std`, at the same position.
+    ///
+    /// What has no position, such as a pipe, does not wait for a read that was dropped: what that reads is lost, and so is what was read ahead.
+    ///
+    /// # Cancel safety
+    ///
+    /// As when the file is dropped: writes go on, and a failure is logged.
     ///
     /// # Errors
     ///
-    /// That of a write that failed before: then the file is closed.
-    pub async fn into_std(self) -> Result<std::fs::File> {
+    /// That of a write that failed before, and those of `lseek(2)`: then the file is closed.
+    pub async fn into_std(mut self) -> Result<std::fs::File> {
         self.flushed().await?;
+        poll_fn(|cx| self.io.poll_settle(cx)).await?;
         let File { file, io } = self;
         drop(io);
-        // Another reference is with a read that was cancelled, or with one at a position.
+        // Another reference is with a call at a position that was cancelled.
         Arc::try_unwrap(file).or_else(|file| file.try_clone())
+    }
+
+    async fn synced(&self, sync: fn(&std::fs::File) -> Result<()>) -> Result<()> {
+        self.flushed().await?;
+        let behind = self.io.behind.clone();
+        // The kernel tells a failure once, and who waits for it may have gone by then: so it is kept with those of writes.
+        unblock(move || behind.sync(sync)).await;
+        self.flushed().await
     }
 
     pub(crate) async fn flushed(&self) -> Result<()> {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use smolkit_runtime::{Timer, unblock};
 
 use crate::File;
+use crate::again::until_done;
 
 /// How soon, and how late at most, a lock that another one holds is asked for again.
 const PAUSE_MIN: Duration = Duration::from_millis(1);
@@ -45,6 +45,10 @@ impl File {
 
     /// The file's advisory lock, to hold it alone, if nobody has it.
     ///
+    /// # Cancel safety
+    ///
+    /// As [`lock`](File::lock).
+    ///
     /// # Errors
     ///
     /// `WouldBlock` if somebody has it, and the others of `flock(2)`.
@@ -53,6 +57,10 @@ impl File {
     }
 
     /// The file's advisory lock, to share it, if nobody has it alone.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`lock`](File::lock).
     ///
     /// # Errors
     ///
@@ -78,13 +86,8 @@ impl File {
         let file = Arc::clone(&self.file);
         // Elsewhere, because a network filesystem asks its server. If nobody waits any more, the lock is dropped, and so given back.
         unblock(move || {
-            loop {
-                match flock(&file, operation) {
-                    Ok(()) => return Ok(FileLock { file }),
-                    Err(Errno::INTR) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
+            until_done(|| Ok(flock(&file, operation)?))?;
+            Ok(FileLock { file })
         })
         .await
     }
@@ -92,8 +95,9 @@ impl File {
 
 /// An advisory lock of a file. Dropped, it is given back.
 ///
-/// It belongs to the open file: of one that was opened once, all handles have the lock together. Others are kept out only if they ask for
-/// the lock themselves.
+/// It belongs to the open file: who has it and asks again, through the same [`File`] or a copy of its descriptor, gets it at once, and the first of
+/// these guards that is dropped gives it back for all. So open the file once for each who shall be kept out, other tasks of this program
+/// included. Others are kept out only if they ask for the lock themselves.
 #[must_use = "the lock is given back when this is dropped"]
 #[derive(Debug)]
 pub struct FileLock {

@@ -6,9 +6,14 @@ use std::path::{Path, PathBuf};
 
 use smolkit_runtime::unblock;
 
+use crate::identity::refuse_same;
 use crate::now;
 
 /// The absolute path, with all symbolic links followed.
+///
+/// # Cancel safety
+///
+/// Nothing is lost.
 ///
 /// # Errors
 ///
@@ -26,13 +31,29 @@ pub async fn canonicalize<P: AsRef<Path>>(path: P) -> io::Result<PathBuf> {
 ///
 /// # Errors
 ///
-/// `InvalidInput` if `src` is no regular file; `NotFound`, `PermissionDenied` and the others of `open(2)` and `write(2)`. `dst` may be incomplete then.
+/// `InvalidInput` if `src` is no regular file, or the same file as `dst`; `NotFound`, `PermissionDenied` and the others of `open(2)` and `write(2)`. `dst` may be incomplete then.
 pub async fn copy<P: AsRef<Path>, Q: AsRef<Path>>(src: P, dst: Q) -> io::Result<u64> {
     let (src, dst) = (src.as_ref().to_owned(), dst.as_ref().to_owned());
-    unblock(move || std::fs::copy(src, dst)).await
+    unblock(move || {
+        // Before std opens them: it would wait for who writes to a FIFO, and empty the target before it reads.
+        let found = std::fs::metadata(&src)?;
+        if !found.is_file() {
+            let message = format!("cannot copy {}: it is no regular file", src.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        if let Ok(former) = std::fs::metadata(&dst) {
+            refuse_same(&found, &former)?;
+        }
+        std::fs::copy(src, dst)
+    })
+    .await
 }
 
 /// Makes a directory.
+///
+/// # Cancel safety
+///
+/// Begun, it is finished; before that, it is given up with the future.
 ///
 /// # Errors
 ///
@@ -44,6 +65,10 @@ pub async fn create_dir<P: AsRef<Path>>(path: P) -> io::Result<()> {
 
 /// Makes a directory, and those above it that are not there.
 ///
+/// # Cancel safety
+///
+/// Begun, it is finished; before that, it is given up with the future.
+///
 /// # Errors
 ///
 /// Those of `mkdir(2)`, but none if it is there.
@@ -53,6 +78,10 @@ pub async fn create_dir_all<P: AsRef<Path>>(path: P) -> io::Result<()> {
 }
 
 /// Makes another name, `dst`, for the file `src`.
+///
+/// # Cancel safety
+///
+/// Begun, it is finished; before that, it is given up with the future.
 ///
 /// # Errors
 ///
@@ -64,10 +93,15 @@ pub async fn hard_link<P: AsRef<Path>, Q: AsRef<Path>>(src: P, dst: Q) -> io::Re
 
 /// The metadata of what stands at the path, symbolic links followed.
 ///
+/// # Cancel safety
+///
+/// Nothing is lost.
+///
 /// # Errors
 ///
 /// `NotFound`, `PermissionDenied` and the others of `stat(2)`.
 pub async fn metadata<P: AsRef<Path>>(path: P) -> io::Result<Metadata> {
+    now::turn(0).await;
     if let Some(metadata) = now::metadata(path.as_ref(), true) {
         return metadata;
     }
@@ -77,10 +111,15 @@ pub async fn metadata<P: AsRef<Path>>(path: P) -> io::Result<Metadata> {
 
 /// The metadata of what stands at the path; of a symbolic link, its own.
 ///
+/// # Cancel safety
+///
+/// Nothing is lost.
+///
 /// # Errors
 ///
 /// As [`metadata`].
 pub async fn symlink_metadata<P: AsRef<Path>>(path: P) -> io::Result<Metadata> {
+    now::turn(0).await;
     if let Some(metadata) = now::metadata(path.as_ref(), false) {
         return metadata;
     }
@@ -89,6 +128,10 @@ pub async fn symlink_metadata<P: AsRef<Path>>(path: P) -> io::Result<Metadata> {
 }
 
 /// Where a symbolic link leads.
+///
+/// # Cancel safety
+///
+/// Nothing is lost.
 ///
 /// # Errors
 ///
@@ -99,6 +142,10 @@ pub async fn read_link<P: AsRef<Path>>(path: P) -> io::Result<PathBuf> {
 }
 
 /// Removes an empty directory.
+///
+/// # Cancel safety
+///
+/// Begun, it is finished; before that, it is given up with the future.
 ///
 /// # Errors
 ///
@@ -124,6 +171,10 @@ pub async fn remove_dir_all<P: AsRef<Path>>(path: P) -> io::Result<()> {
 
 /// Removes a file, or a symbolic link.
 ///
+/// # Cancel safety
+///
+/// Begun, it is finished; before that, it is given up with the future.
+///
 /// # Errors
 ///
 /// Those of `unlink(2)`.
@@ -134,6 +185,10 @@ pub async fn remove_file<P: AsRef<Path>>(path: P) -> io::Result<()> {
 
 /// Gives a file or directory another name; what has that name is replaced.
 ///
+/// # Cancel safety
+///
+/// Begun, it is finished; before that, it is given up with the future.
+///
 /// # Errors
 ///
 /// `CrossesDevices`, `DirectoryNotEmpty` and the others of `rename(2)`.
@@ -143,6 +198,10 @@ pub async fn rename<P: AsRef<Path>, Q: AsRef<Path>>(src: P, dst: Q) -> io::Resul
 }
 
 /// Sets the permissions of what stands at the path.
+///
+/// # Cancel safety
+///
+/// Begun, it is finished; before that, it is given up with the future.
 ///
 /// # Errors
 ///

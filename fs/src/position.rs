@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use smolkit_runtime::unblock;
 
+use crate::again::until_done;
 use crate::{File, now};
 
 impl File {
@@ -23,6 +24,7 @@ impl File {
     pub async fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
         let length = buffer.len().min(now::BYTES_MAX);
         let buffer = &mut buffer[..length];
+        now::turn(length).await;
         // A position of -1 would mean the file's own.
         if i64::try_from(offset).is_ok() {
             if let Some(result) = now::read_at(&self.file, buffer, offset) {
@@ -32,7 +34,7 @@ impl File {
         let file = Arc::clone(&self.file);
         let (bytes, result) = unblock(move || {
             let mut bytes = vec![0; length];
-            let result = file.read_at(&mut bytes, offset);
+            let result = until_done(|| file.read_at(&mut bytes, offset));
             (bytes, result)
         })
         .await;
@@ -41,7 +43,7 @@ impl File {
         Ok(count)
     }
 
-    /// Writes at `offset`, without moving; several may do so at once. A file that was opened to append is appended to.
+    /// Waits for all writes, and writes at `offset`, without moving; several may do so at once. A file that was opened to append is appended to.
     ///
     /// Returns how many bytes were written, 1 MiB at most. Unlike those of [`AsyncWrite`](futures_io::AsyncWrite), these have been written when it returns.
     ///
@@ -51,13 +53,12 @@ impl File {
     ///
     /// # Errors
     ///
-    /// Those of `pwrite(2)`.
+    /// That of a write that failed before, and those of `pwrite(2)`.
     pub async fn write_at(&self, bytes: &[u8], offset: u64) -> Result<usize> {
+        // What was written before would come over it otherwise.
+        self.flushed().await?;
         let bytes = bytes[..bytes.len().min(now::BYTES_MAX)].to_owned();
-        let file = Arc::clone(&self.file);
-        self.io.outdate();
-        let result = unblock(move || file.write_at(&bytes, offset)).await;
-        self.io.outdate();
-        result
+        let behind = self.io.behind.clone();
+        unblock(move || behind.beside(|file| until_done(|| file.write_at(&bytes, offset)))).await
     }
 }

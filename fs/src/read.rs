@@ -33,8 +33,7 @@ pub async fn read<P: AsRef<Path>>(path: P) -> io::Result<Vec<u8>> {
 ///
 /// Those of [`read`], and `InvalidData` if it is no UTF-8.
 pub async fn read_to_string<P: AsRef<Path>>(path: P) -> io::Result<String> {
-    let bytes = read(path).await?;
-    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    text(read(path).await?)
 }
 
 /// Reads a whole file of at most `bytes_max` bytes.
@@ -67,7 +66,29 @@ pub async fn read_within<P: AsRef<Path>>(path: P, bytes_max: usize) -> io::Resul
     Err(io::Error::new(io::ErrorKind::FileTooLarge, message))
 }
 
+/// Reads a whole file of at most `bytes_max` bytes as text.
+///
+/// # Cancel safety
+///
+/// Nothing is lost.
+///
+/// # Errors
+///
+/// Those of [`read_within`], and `InvalidData` if it is no UTF-8.
+pub async fn read_to_string_within<P: AsRef<Path>>(
+    path: P,
+    bytes_max: usize,
+) -> io::Result<String> {
+    text(read_within(path, bytes_max).await?)
+}
+
+fn text(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
 async fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    // How long it is shows later; most files that are read whole are short.
+    now::turn(0).await;
     let (mut bytes, file) = match now::open_briefly(path) {
         Some((file, size)) => match read_now(&file, size, limit) {
             (bytes, true) => return Ok(bytes),

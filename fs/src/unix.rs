@@ -12,6 +12,10 @@ pub use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 
 /// Makes a symbolic link at `dst` that leads to `src`.
 ///
+/// # Cancel safety
+///
+/// Begun, it is finished; before that, it is given up with the future.
+///
 /// # Errors
 ///
 /// Those of `symlink(2)`.

@@ -3,10 +3,18 @@
 
 mod support;
 
+use std::fs::Permissions;
+use std::future::Future;
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
 
 use futures_lite::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt, StreamExt, future};
 use smolkit_fs::{self as fs, File, OpenOptions};
+use smolkit_runtime::unblock;
 use support::{TempDir, pattern, rounds, wait_until, within};
 
 /// A small generator of pseudo-random numbers.
@@ -105,8 +113,10 @@ fn cancelled_reads_and_seeks() {
                 let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
             }
             let mut buffer = vec![0; [100, 20_000][random.below(2)]];
-            if let Some(count) = future::poll_once(file.read(&mut buffer)).await {
-                read.extend_from_slice(&buffer[..count.unwrap()]);
+            match future::poll_once(file.read(&mut buffer)).await {
+                Some(count) => read.extend_from_slice(&buffer[..count.unwrap()]),
+                // A task that has done enough for one turn is not served until its next one.
+                None => future::yield_now().await,
             }
         }
         assert!(read == bytes);
@@ -201,6 +211,74 @@ fn at_positions() {
 }
 
 #[test]
+fn given_back_at_the_same_position() {
+    let dir = TempDir::new();
+    std::fs::write(dir.join("file"), pattern(100_000)).unwrap();
+    within(async {
+        let open = || File::open(dir.join("file"));
+        let mut file = open().await.unwrap();
+        // The second one reads ahead.
+        file.read_exact(&mut [0; 10]).await.unwrap();
+        file.read_exact(&mut [0; 10]).await.unwrap();
+        let mut file = file.into_std().await.unwrap();
+        assert_eq!(file.stream_position().unwrap(), 20);
+        let mut next = [0; 10];
+        file.read_exact(&mut next).unwrap();
+        assert_eq!(next, pattern(30)[20..]);
+
+        // Of a read that nobody waits for any more, nothing was handed out.
+        for _ in 0..50 {
+            let mut file = open().await.unwrap();
+            let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+            let read = future::poll_once(file.read(&mut [0; 10])).await;
+            let read = read.map_or(0, |count| count.unwrap() as u64);
+            assert_eq!(file.into_std().await.unwrap().stream_position().unwrap(), read);
+        }
+    });
+}
+
+#[test]
+fn a_write_at_a_position_comes_after_those_before() {
+    let dir = TempDir::new();
+    let last = (1 << 20) - 1;
+    within(async {
+        for _ in 0..20 {
+            let mut file = File::create(dir.join("file")).await.unwrap();
+            file.write_all(&pattern(last + 1)).await.unwrap();
+            file.write_at(b"!", last as u64).await.unwrap();
+            file.flush().await.unwrap();
+            assert_eq!(std::fs::read(dir.join("file")).unwrap()[last], b'!');
+        }
+        let mut full = OpenOptions::new().write(true).open("/dev/full").await.unwrap();
+        full.write_all(b"lost").await.unwrap();
+        let error = full.write_at(b"", 0).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+    });
+}
+
+/// They are called by the job that writes: it goes on, and the others are woken.
+#[test]
+fn wakers_that_panic() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("as intended");
+        }
+    }
+    let dir = TempDir::new();
+    let panics = Waker::from(Arc::new(Panics));
+    within(async {
+        let mut file = File::create(dir.join("file")).await.unwrap();
+        for _ in 0..20 {
+            file.write_all(&pattern(400_000)).await.unwrap();
+            let _ = pin!(file.flush()).poll(&mut Context::from_waker(&panics));
+            file.flush().await.unwrap();
+        }
+        assert_eq!(file.metadata().await.unwrap().len(), 20 * 400_000);
+    });
+}
+
+#[test]
 fn whole_files() {
     let dir = TempDir::new();
     within(async {
@@ -224,6 +302,10 @@ fn whole_files() {
         fs::write(dir.join("bytes"), b"\xff").await.unwrap();
         let error = fs::read_to_string(dir.join("bytes")).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        let error = fs::read_to_string_within(dir.join("bytes"), 1).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        let error = fs::read_to_string_within(dir.join("bytes"), 0).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
         for _ in 0..3 {
             assert_eq!(
                 fs::read(dir.join("missing")).await.unwrap_err().kind(),
@@ -299,14 +381,18 @@ fn atomic_writes() {
     let path = dir.join("file");
     within(async {
         fs::write_atomic(&path, "one").await.unwrap();
-        let secret = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        fs::set_permissions(&path, secret).await.unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).await.unwrap();
         fs::write_atomic(&path, pattern(1 << 20)).await.unwrap();
         assert!(fs::read(&path).await.unwrap() == pattern(1 << 20));
-        let mode = std::os::unix::fs::PermissionsExt::mode(
-            &fs::metadata(&path).await.unwrap().permissions(),
-        );
-        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::metadata(&path).await.unwrap().mode() & 0o777, 0o600);
+        // Only root may give files away.
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(1000), Some(1001)).unwrap();
+            std::fs::set_permissions(&path, Permissions::from_mode(0o4640)).unwrap();
+            fs::write_atomic(&path, "theirs").await.unwrap();
+            let found = std::fs::metadata(&path).unwrap();
+            assert_eq!((found.uid(), found.gid(), found.mode() & 0o7777), (1000, 1001, 0o4640));
+        }
         // A directory cannot be replaced; nothing is left behind.
         std::fs::create_dir(dir.join("dir")).unwrap();
         assert!(fs::write_atomic(dir.join("dir"), "").await.is_err());
@@ -315,6 +401,29 @@ fn atomic_writes() {
             io::ErrorKind::InvalidInput
         );
         assert_eq!(std::fs::read_dir(dir.join("")).unwrap().count(), 2);
+    });
+}
+
+#[test]
+fn copies_of_single_files() {
+    let dir = TempDir::new();
+    let (file, copy, fifo) = (dir.join("file"), dir.join("copy"), dir.join("fifo"));
+    std::fs::write(&file, pattern(100_000)).unwrap();
+    let mode = rustix::fs::Mode::from(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    std::fs::hard_link(&file, dir.join("other name")).unwrap();
+    within(async {
+        assert_eq!(fs::copy(&file, &copy).await.unwrap(), 100_000);
+        assert!(std::fs::read(&copy).unwrap() == pattern(100_000));
+        // Onto itself it would be emptied before it is read; a FIFO would be waited for.
+        for (from, to) in [(&file, &file), (&file, &dir.join("other name")), (&fifo, &copy)] {
+            let error = fs::copy(from, to).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
+        }
+        assert!(std::fs::read(&file).unwrap() == pattern(100_000));
+        assert!(std::fs::read(&copy).unwrap() == pattern(100_000));
+        let missing = fs::copy(dir.join("missing"), &copy).await.unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
     });
 }
 
@@ -343,4 +452,137 @@ fn locks() {
 fn on_another_executor() {
     let bytes = futures_executor::block_on(fs::read("Cargo.toml")).unwrap();
     assert!(bytes.starts_with(b"[package]"));
+}
+
+/// A read that nobody waits for any more keeps a thread, but neither writes nor the end of the file.
+#[test]
+fn a_fifo_is_written_to_while_a_read_waits() {
+    let dir = TempDir::new();
+    let path = dir.join("fifo");
+    let mode = rustix::fs::Mode::from(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    within(async {
+        let mut options = OpenOptions::new();
+        let mut fifo = options.read(true).write(true).open(&path).await.unwrap();
+        let mut read = [0; 5];
+        for _ in 0..3 {
+            assert!(future::poll_once(fifo.read(&mut read)).await.is_none(), "it is empty");
+            fifo.write_all(b"hello").await.unwrap();
+            fifo.flush().await.unwrap();
+            fifo.read_exact(&mut read).await.unwrap();
+            assert_eq!(read, *b"hello");
+        }
+        assert!(future::poll_once(fifo.read(&mut read)).await.is_none(), "it is empty");
+        let mut fifo = fifo.into_std().await.unwrap();
+        // So that the thread leaves.
+        fifo.write_all(b"hello").unwrap();
+    });
+}
+
+/// Stops the reader also when the test fails, or the runtime could not end.
+struct Stop(Arc<AtomicBool>);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A task that always finds its file in the page cache leaves the only worker to others.
+#[test]
+fn cached_reads_let_others_have_their_turn() {
+    let dir = TempDir::new();
+    std::fs::write(dir.join("file"), pattern(1 << 20)).unwrap();
+    let runtime = smolkit_runtime::Runtime::builder().workers(1).build().unwrap();
+    for kind in 0..5 {
+        let path = dir.join("file");
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (seen, _stop) = (is_over.clone(), Stop(is_over.clone()));
+        let reader = runtime.spawn(async move {
+            let mut file = File::open(&path).await.unwrap();
+            let mut buffer = vec![0; 64 << 10];
+            while !seen.load(Ordering::SeqCst) {
+                match kind {
+                    0 => drop(fs::metadata(&path).await.unwrap()),
+                    // Not all of it, where the rest is not cached any more.
+                    1 => assert!(file.read_at(&mut buffer, 5).await.unwrap() > 0),
+                    2 => assert_eq!(fs::read(&path).await.unwrap().len(), 1 << 20),
+                    3 => {
+                        file.read_exact(&mut buffer[..10]).await.unwrap();
+                        file.seek(SeekFrom::Start(0)).await.unwrap();
+                    }
+                    _ => {
+                        if file.read(&mut buffer).await.unwrap() == 0 {
+                            file.seek(SeekFrom::Start(0)).await.unwrap();
+                        }
+                    }
+                }
+            }
+        });
+        within(runtime.spawn(async move {
+            // Started behind the reader; it has to come round some times.
+            for _ in 0..100 {
+                future::yield_now().await;
+            }
+            is_over.store(true, Ordering::SeqCst);
+        }));
+        within(reader);
+    }
+}
+
+/// A read that waits costs its task nothing, however large it may become: what stands beside it goes on.
+#[cfg(target_os = "linux")]
+#[test]
+fn reads_that_wait_beside_each_other() {
+    let dir = TempDir::new();
+    let pipes = ["silent", "talking"].map(|name| dir.join(name));
+    for pipe in &pipes {
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    }
+    // Both ends of each, so that nobody waits for the other one to open it.
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).write(true);
+    let [silent, talking] = pipes.map(|pipe| options.open(pipe).unwrap());
+    let (mut last_word, mut writer) = (silent.try_clone().unwrap(), talking.try_clone().unwrap());
+    within(async move {
+        let (mut silent, mut talking) = (File::from(silent), File::from(talking));
+        let (mut one, mut other) = (vec![0; 1 << 20], vec![0; 1 << 20]);
+        let reads = future::or(silent.read(&mut one), talking.read(&mut other));
+        let speak = async {
+            unblock(move || writer.write_all(b"three")).await.unwrap();
+            future::pending().await
+        };
+        assert_eq!(future::or(reads, speak).await.unwrap(), 5);
+        // Ends the job that still reads.
+        unblock(move || last_word.write_all(b"x")).await.unwrap();
+    });
+}
+
+/// What a task does with files goes on beside something that leaves it no budget in any turn.
+#[test]
+fn beside_something_that_never_waits() {
+    let dir = TempDir::new();
+    let path = dir.join("file");
+    std::fs::write(&path, pattern(1 << 20)).unwrap();
+    let greedy = async {
+        let (file, mut buffer) = (File::open(&path).await.unwrap(), vec![0; 4096]);
+        loop {
+            file.read_at(&mut buffer, 0).await.unwrap();
+        }
+    };
+    let modest = async {
+        let mut buffer = vec![0; 4096];
+        for _ in 0..10 {
+            let mut file = OpenOptions::new().read(true).write(true).open(&path).await.unwrap();
+            file.read_exact(&mut buffer).await.unwrap();
+            file.seek(SeekFrom::Start(7)).await.unwrap();
+            file.write_all(&buffer).await.unwrap();
+            file.flush().await.unwrap();
+            fs::metadata(&path).await.unwrap();
+            assert_eq!(fs::read_dir(dir.join("")).await.unwrap().count().await, 1);
+            assert_eq!(fs::walk(dir.join("")).count().await, 2);
+        }
+    };
+    within(future::or(greedy, modest));
 }

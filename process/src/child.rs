@@ -68,7 +68,7 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// When somebody else has waited for it.
+    /// As [`status`](Child::status).
     pub fn try_status(&mut self) -> io::Result<Option<ExitStatus>> {
         self.process.running().try_wait()
     }
@@ -83,7 +83,7 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// When somebody else has waited for it.
+    /// ECHILD when somebody else has waited for it, or when this process ignores SIGCHLD, which it may have inherited: then the system keeps no status.
     pub fn status(&mut self) -> impl Future<Output = io::Result<ExitStatus>> + use<> {
         self.stdin.take();
         let process = self.process.clone();
@@ -100,7 +100,7 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// When somebody else has waited for it, or reading fails.
+    /// As [`status`](Child::status), and when reading fails.
     pub fn output(mut self) -> impl Future<Output = io::Result<Output>> + use<> {
         let status = self.status();
         let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
@@ -136,7 +136,8 @@ impl Child {
 
     /// Asks the process to end with SIGTERM, kills it with SIGKILL if it has not after `grace`, and waits for it.
     ///
-    /// If it leads a group of its own ([`new_group`](crate::Command::new_group)), the signals go to the whole group.
+    /// If it leads a group of its own ([`new_group`](crate::Command::new_group)), the signals go to the whole group; the others in it are not waited
+    /// for, and get no SIGKILL if the process itself has ended in time.
     ///
     /// # Cancel safety
     ///
@@ -159,7 +160,10 @@ impl Child {
         self.process.running().signal(signal)
     }
 
-    /// Sends a signal to the process group that the process leads. Nothing happens if no member is left.
+    /// Sends a signal to the process group that the process leads: to all that are left in it, also when the process itself has ended.
+    ///
+    /// But nothing happens if the process was waited for: its number may be another's then, and so may the group's. Who wants to end what is
+    /// left of a group signals before [`status`](Child::status) or [`try_status`](Child::try_status) has returned.
     ///
     /// # Errors
     ///

@@ -1,16 +1,20 @@
 //! Several processes, each reading what the one before it writes.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::process::{ExitStatus, Stdio};
+use std::task::Poll;
 
+use futures_lite::future;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::output::read_up_to;
-use crate::{Child, Command};
+use crate::{Child, ChildStderr, Command};
 
 /// Several commands, each reading what the one before it writes: `a | b | c`.
 ///
-/// The first one's standard input and the last one's standard output are as their commands say; what stands between is connected.
+/// The first one's standard input, the last one's standard output and each one's standard error are as their commands say; what stands between
+/// is connected.
 ///
 /// # Examples
 ///
@@ -67,7 +71,12 @@ impl Pipeline {
         }
     }
 
-    /// Runs all, waits for them to end, and returns what the last one wrote. The first one reads nothing, unless its command says otherwise.
+    /// Runs all, waits for them to end, and returns what the last one wrote. The first one reads nothing, unless its command says otherwise; where that
+    /// is a pipe, it is closed.
+    ///
+    /// # Limits
+    ///
+    /// What is written to pipes is kept in memory without limit.
     ///
     /// # Cancel safety
     ///
@@ -84,13 +93,17 @@ impl Pipeline {
             last.stdout(Stdio::piped());
         }
         let mut children = self.spawn()?;
-        let last = children.last_mut().and_then(|last| last.stdout.as_mut());
-        let stdout = read_up_to(last, usize::MAX).await?;
-        let mut statuses = Vec::new();
-        for child in &mut children {
-            statuses.push(child.status().await?);
+        let stdout = children.last_mut().and_then(|last| last.stdout.take());
+        let stderrs = children.iter_mut().map(|child| child.stderr.take()).collect();
+        // All are told at once that their input ends, as far as it is ours.
+        let statuses: Vec<_> = children.iter_mut().map(Child::status).collect();
+        let (stdout, stderrs) =
+            future::try_zip(read_up_to(stdout, usize::MAX), read_each(stderrs)).await?;
+        let mut output = PipelineOutput { statuses: Vec::new(), stdout, stderrs };
+        for status in statuses {
+            output.statuses.push(status.await?);
         }
-        Ok(PipelineOutput { statuses, stdout })
+        Ok(output)
     }
 
     fn start(&mut self, children: &mut Vec<Child>) -> io::Result<()> {
@@ -125,6 +138,24 @@ impl Pipeline {
     }
 }
 
+/// Reads all to their ends, at once, so that nobody waits for us to read another one.
+async fn read_each(pipes: Vec<Option<ChildStderr>>) -> io::Result<Vec<Vec<u8>>> {
+    let mut read = vec![None; pipes.len()];
+    let mut reads: Vec<_> =
+        pipes.into_iter().map(|pipe| Box::pin(read_up_to(pipe, usize::MAX))).collect();
+    poll_fn(|cx| {
+        for (reading, bytes) in reads.iter_mut().zip(&mut read).filter(|(_, bytes)| bytes.is_none())
+        {
+            if let Poll::Ready(result) = reading.as_mut().poll(cx) {
+                *bytes = Some(result?);
+            }
+        }
+        if read.contains(&None) { Poll::Pending } else { Poll::Ready(io::Result::Ok(())) }
+    })
+    .await?;
+    Ok(read.into_iter().flatten().collect())
+}
+
 /// How a [`Pipeline`] ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PipelineOutput {
@@ -132,6 +163,8 @@ pub struct PipelineOutput {
     pub statuses: Vec<ExitStatus>,
     /// What the last one wrote, if that was piped.
     pub stdout: Vec<u8>,
+    /// What each process wrote to standard error, first to last; nothing where that was not piped.
+    pub stderrs: Vec<Vec<u8>>,
 }
 
 impl PipelineOutput {

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::process::{Child, ExitStatus};
+#[cfg(all(target_os = "linux", not(smolkit_portable)))]
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,8 +12,14 @@ use rustix::process::Pid;
 use smolkit_runtime::Timer;
 use smolkit_sync::Notify;
 
+#[cfg(all(target_os = "linux", not(smolkit_portable)))]
+use crate::pidfd;
 use crate::unix::Signal;
 use crate::{reaper, sigchld};
+
+/// How often a process is looked after whose end the system has no room to tell.
+#[cfg(all(target_os = "linux", not(smolkit_portable)))]
+const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// What becomes of a process when its last handle is dropped.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +43,7 @@ impl Process {
     pub(crate) fn new(mut child: Child, group: bool, on_drop: OnDrop) -> io::Result<Process> {
         match Notice::of(&child) {
             Ok(notice) => {
-                let state = Mutex::new(State { child, is_over: false });
+                let state = Mutex::new(State { child, status: None, is_over: false });
                 let running = Running { state, notice, group };
                 Ok(Process { running: Some(running), on_drop })
             }
@@ -80,6 +88,8 @@ pub(crate) struct Running {
 #[derive(Debug)]
 struct State {
     child: Child,
+    /// As the pidfd told it.
+    status: Option<ExitStatus>,
     /// It was waited for, by us or by somebody else: its number may be another's by now.
     is_over: bool,
 }
@@ -93,19 +103,55 @@ impl Running {
         self.signal(Signal::Kill)
     }
 
+    /// It has just been started and will be waited for: to look before the event comes would be in vain. To be called before the first wait.
+    pub(crate) fn expect_to_wait(&self) {
+        #[cfg(all(target_os = "linux", not(smolkit_portable)))]
+        if let Notice::Pidfd { is_fresh, .. } = &self.notice {
+            is_fresh.store(true, Relaxed);
+        }
+    }
+
     pub(crate) fn try_wait(&self) -> io::Result<Option<ExitStatus>> {
         let mut state = self.state();
-        let status = state.child.try_wait();
+        if state.status.is_some() {
+            return Ok(state.status);
+        }
+        let status = self.look(&mut state);
         state.is_over |= !matches!(status, Ok(None));
         status
+    }
+
+    fn look(&self, state: &mut State) -> io::Result<Option<ExitStatus>> {
+        #[cfg(all(target_os = "linux", not(smolkit_portable)))]
+        if let Notice::Pidfd { pidfd, .. } = &self.notice {
+            if let Some(looked) = pidfd::try_wait(pidfd) {
+                state.status = looked?;
+                return Ok(state.status);
+            }
+        }
+        state.child.try_wait()
     }
 
     pub(crate) async fn wait(&self) -> io::Result<ExitStatus> {
         match &self.notice {
             #[cfg(all(target_os = "linux", not(smolkit_portable)))]
-            Notice::Pidfd(pidfd) => {
-                let try_wait = |_: &_| self.try_wait()?.ok_or(io::ErrorKind::WouldBlock.into());
-                pidfd.read_with(try_wait).await
+            Notice::Pidfd { pidfd, is_fresh } => {
+                let try_wait = |_: &_| {
+                    // To be registered by this is to ask: the event comes, too, if the process has ended before.
+                    let status =
+                        if is_fresh.swap(false, Relaxed) { None } else { self.try_wait()? };
+                    status.ok_or(io::ErrorKind::WouldBlock.into())
+                };
+                loop {
+                    if let Ok(status) = pidfd.read_with(try_wait).await {
+                        return Ok(status);
+                    }
+                    // Somebody else has waited for it, which is found again here; or there is no descriptor for a poller, or no room in it.
+                    if let Some(status) = self.try_wait()? {
+                        return Ok(status);
+                    }
+                    Timer::after(LOOK_INTERVAL).await;
+                }
             }
             Notice::Signal(exits) => loop {
                 // The place is taken before the look: an exit in between is not missed.
@@ -140,7 +186,14 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
-        self.unless_over(|pid| rustix::process::kill_process(pid, signal.into()))
+        let signal = named(signal)?;
+        #[cfg(all(target_os = "linux", not(smolkit_portable)))]
+        if let Notice::Pidfd { pidfd, .. } = &self.notice {
+            if let Some(sent) = pidfd::signal(pidfd, signal) {
+                return sent;
+            }
+        }
+        self.unless_over(|pid| rustix::process::kill_process(pid, signal))
     }
 
     pub(crate) fn signal_group(&self, signal: Signal) -> io::Result<()> {
@@ -150,7 +203,8 @@ impl Running {
                 "cannot signal the child's process group: it was not spawned with `new_group(true)`, so the group is also ours",
             ));
         }
-        self.unless_over(|pid| rustix::process::kill_process_group(pid, signal.into()))
+        let signal = named(signal)?;
+        self.unless_over(|pid| rustix::process::kill_process_group(pid, signal))
     }
 
     /// As long as the process was not waited for, its number is not given to another one, nor to another group.
@@ -169,12 +223,20 @@ impl Running {
     }
 }
 
+fn named(signal: Signal) -> rustix::io::Result<rustix::process::Signal> {
+    rustix::process::Signal::from_named_raw(signal.as_raw()).ok_or(rustix::io::Errno::INVAL)
+}
+
 /// What tells of the end.
 #[derive(Debug)]
 enum Notice {
     /// Readable when the process has ended.
     #[cfg(all(target_os = "linux", not(smolkit_portable)))]
-    Pidfd(smolkit_runtime::Async<std::os::fd::OwnedFd>),
+    Pidfd {
+        pidfd: smolkit_runtime::Async<std::os::fd::OwnedFd>,
+        /// The first wait does not look at the process, see [`Running::expect_to_wait`].
+        is_fresh: AtomicBool,
+    },
     /// Told whenever some child has ended.
     Signal(&'static Notify),
 }
@@ -182,15 +244,15 @@ enum Notice {
 impl Notice {
     #[cfg(all(target_os = "linux", not(smolkit_portable)))]
     fn of(child: &Child) -> io::Result<Notice> {
-        use rustix::process::{PidfdFlags, pidfd_open};
         use smolkit_runtime::Async;
-        // Nobody has waited for the child yet, so the number is still its own.
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        match pid.map(|pid| pidfd_open(pid, PidfdFlags::NONBLOCK)) {
+        match pidfd::open(child.id()) {
             // Registered when it is first waited for, if the child has not ended by then.
-            Some(Ok(pidfd)) => Ok(Notice::Pidfd(Async::new_unregistered(pidfd))),
+            Ok(pidfd) => {
+                let pidfd = Async::new_unregistered(pidfd);
+                Ok(Notice::Pidfd { pidfd, is_fresh: AtomicBool::new(false) })
+            }
             // No such system call, not allowed, or no descriptor left.
-            _ => sigchld::exits().map(Notice::Signal),
+            Err(_) => sigchld::exits().map(Notice::Signal),
         }
     }
 

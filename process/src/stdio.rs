@@ -9,6 +9,8 @@ use std::task::{Context, Poll};
 use futures_io::{AsyncRead, AsyncWrite};
 use smolkit_runtime::Async;
 
+use crate::room::Room;
+
 /// Where to write to a child.
 ///
 /// Dropping it, or closing it with the other methods of [`AsyncWrite`] and then dropping it, lets the child read the end.
@@ -26,7 +28,7 @@ use smolkit_runtime::Async;
 /// Rust programs ignore SIGPIPE. Where it has its default action all the same, a write to a pipe that nobody reads ends the process, but
 /// not on Linux 6.18 and newer, where writes ask for no signal.
 #[derive(Debug)]
-pub struct ChildStdin(Async<std::process::ChildStdin>);
+pub struct ChildStdin(Async<std::process::ChildStdin>, Room);
 
 impl AsyncWrite for ChildStdin {
     fn poll_write(
@@ -42,8 +44,11 @@ impl AsyncWrite for ChildStdin {
         cx: &mut Context<'_>,
         buffers: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
         let wanted = buffers.iter().map(|buffer| buffer.len()).sum();
-        self.0.poll_write_stream(cx, wanted, |pipe| write_vectored(pipe, buffers))
+        let polled = this.0.poll_write_stream(cx, wanted, |pipe| write_vectored(pipe, buffers));
+        this.1.count(&this.0, &polled);
+        polled
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -92,7 +97,7 @@ fn write_vectored(mut pipe: &std::process::ChildStdin, bufs: &[IoSlice<'_>]) -> 
 ///
 /// A read that is dropped has read nothing, unless it had returned.
 #[derive(Debug)]
-pub struct ChildStdout(Async<std::process::ChildStdout>);
+pub struct ChildStdout(Async<std::process::ChildStdout>, Room);
 
 /// Where to read what a child writes to its standard error.
 ///
@@ -100,7 +105,7 @@ pub struct ChildStdout(Async<std::process::ChildStdout>);
 ///
 /// A read that is dropped has read nothing, unless it had returned.
 #[derive(Debug)]
-pub struct ChildStderr(Async<std::process::ChildStderr>);
+pub struct ChildStderr(Async<std::process::ChildStderr>, Room);
 
 macro_rules! reads {
     ($($type:ident),*) => {
@@ -112,9 +117,12 @@ macro_rules! reads {
                     buf: &mut [u8],
                 ) -> Poll<io::Result<usize>> {
                     // Fewer bytes than wanted: the pipe is empty, or the writer has gone, of which an event tells.
+                    let this = self.get_mut();
                     let wanted = buf.len();
                     let read = |pipe: &std::process::$type| Ok(rustix::io::read(pipe, &mut *buf)?);
-                    self.0.poll_read_stream(cx, wanted, read)
+                    let polled = this.0.poll_read_stream(cx, wanted, read);
+                    this.1.count(&this.0, &polled);
+                    polled
                 }
 
                 fn poll_read_vectored(
@@ -122,7 +130,10 @@ macro_rules! reads {
                     cx: &mut Context<'_>,
                     bufs: &mut [IoSliceMut<'_>],
                 ) -> Poll<io::Result<usize>> {
-                    self.0.poll_read_with(cx, |pipe| Ok(rustix::io::readv(pipe, bufs)?))
+                    let this = self.get_mut();
+                    let polled = this.0.poll_read_with(cx, |pipe| Ok(rustix::io::readv(pipe, bufs)?));
+                    this.1.count(&this.0, &polled);
+                    polled
                 }
             }
         )*
@@ -138,10 +149,10 @@ macro_rules! pipes {
                 pub(crate) fn new(pipe: std::process::$type) -> io::Result<$type> {
                     // Our end only: the child's is another description of the pipe.
                     rustix::io::ioctl_fionbio(&pipe, true)?;
-                    Ok($type(Async::new_unregistered(pipe)))
+                    Ok($type(Async::new_unregistered(pipe), Room::default()))
                 }
 
-                /// Makes it another process's standard input or output.
+                /// Makes it another process's standard input or output. It never waits.
                 ///
                 /// # Errors
                 ///

@@ -4,6 +4,8 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::process::CommandExt as _;
 
+pub use smolkit_runtime::signal::Signal;
+
 use crate::Command;
 
 mod sealed {
@@ -50,49 +52,5 @@ impl CommandExt for Command {
     {
         self.inner.arg0(arg);
         self
-    }
-}
-
-/// A signal to send to a child.
-#[non_exhaustive]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Signal {
-    /// SIGHUP: the terminal has gone; for servers often: read the configuration again.
-    Hangup,
-    /// SIGINT: as Ctrl-C.
-    Interrupt,
-    /// SIGQUIT: end with a core dump.
-    Quit,
-    /// SIGKILL: end at once, without a word.
-    Kill,
-    /// SIGUSR1.
-    User1,
-    /// SIGUSR2.
-    User2,
-    /// SIGTERM: please end.
-    Terminate,
-    /// SIGCONT: go on.
-    Continue,
-    /// SIGSTOP: stand still.
-    Stop,
-    /// SIGWINCH: the terminal's window has another size.
-    WindowChange,
-}
-
-impl From<Signal> for rustix::process::Signal {
-    fn from(signal: Signal) -> rustix::process::Signal {
-        use rustix::process::Signal as System;
-        match signal {
-            Signal::Hangup => System::HUP,
-            Signal::Interrupt => System::INT,
-            Signal::Quit => System::QUIT,
-            Signal::Kill => System::KILL,
-            Signal::User1 => System::USR1,
-            Signal::User2 => System::USR2,
-            Signal::Terminate => System::TERM,
-            Signal::Continue => System::CONT,
-            Signal::Stop => System::STOP,
-            Signal::WindowChange => System::WINCH,
-        }
     }
 }

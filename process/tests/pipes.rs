@@ -50,9 +50,53 @@ fn ten_mebibytes_through_cat() {
     });
 }
 
+/// More room for busy pipes, and no more than the limit's worth of them.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_busy_pipe_gets_more_room() {
+    let size =
+        |pipe: &dyn std::os::fd::AsFd| rustix::pipe::fcntl_getpipe_size(pipe.as_fd()).unwrap();
+    const ROOM: usize = 256 << 10;
+    // A user's pipes share a limit, and with others' beyond it the system refuses.
+    let is_allowed = || {
+        let pipes = [0; 2].map(|_| rustix::pipe::pipe().unwrap());
+        pipes.iter().all(|(end, _)| rustix::pipe::fcntl_setpipe_size(end, ROOM).is_ok())
+    };
+    let start = std::time::Instant::now();
+    within(async {
+        let mut rounds = vec![(1000, false), (2 * MIB, true)];
+        while let Some((length, is_busy)) = rounds.pop() {
+            let mut child = Command::new("cat");
+            let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+            let (mut stdin, mut stdout) =
+                (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+            let before = (size(&stdin), size(&stdout));
+            let (sent, mut received) = (vec![7; length], vec![0; length]);
+            future::try_zip(stdin.write_all(&sent), stdout.read_exact(&mut received))
+                .await
+                .unwrap();
+            assert!(received == sent);
+            let after = (size(&stdin), size(&stdout));
+            if !is_busy {
+                assert_eq!(after, before);
+            } else if after != (ROOM, ROOM) {
+                assert!([before.0, ROOM].contains(&after.0), "{before:?}, {after:?}");
+                assert!([before.1, ROOM].contains(&after.1), "{before:?}, {after:?}");
+                if is_allowed() {
+                    // Others may have given theirs back just now.
+                    assert!(start.elapsed() < support::STEP_MAX / 2, "{before:?}, {after:?}");
+                    rounds.push((length, is_busy));
+                }
+            }
+            drop(stdin);
+            assert!(child.status().await.unwrap().success());
+        }
+    });
+}
+
 #[test]
 fn a_child_that_closes_its_input() {
-    let mut child = sh("exec <&-; echo closed; exec sleep 60")
+    let mut child = sh("exec <&-; echo closed; exec sleep 600")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .kill_on_drop(true)
@@ -68,7 +112,7 @@ fn a_child_that_closes_its_input() {
 
 #[test]
 fn a_child_that_dies_while_we_write() {
-    let mut child = Command::new("sleep").arg("60").stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new("sleep").arg("600").stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     within(async {
         // More than the pipe holds: the write waits, until the kill.
@@ -109,17 +153,34 @@ fn limits_hold() {
         let output = fits.output_within(&limits).await.unwrap();
         assert_eq!((output.stdout.len(), output.stderr.len()), (100, 10));
 
-        let error = sh("head -c 101 /dev/zero; exec sleep 60").output_within(&limits).await;
+        let error = sh("head -c 101 /dev/zero; exec sleep 600").output_within(&limits).await;
         assert!(matches!(error, Err(OutputError::StdoutTooLong { bytes_max: 100 })), "{error:?}");
-        let error = sh("head -c 11 /dev/zero >&2; exec sleep 60").output_within(&limits).await;
+        let error = sh("head -c 11 /dev/zero >&2; exec sleep 600").output_within(&limits).await;
         assert!(matches!(error, Err(OutputError::StderrTooLong { bytes_max: 10 })), "{error:?}");
 
         let limits = limits.timeout(Duration::from_millis(50));
-        let error = Command::new("sleep").arg("60").output_within(&limits).await.unwrap_err();
+        let error = Command::new("sleep").arg("600").output_within(&limits).await.unwrap_err();
         assert!(matches!(error, OutputError::TimedOut { .. }));
         assert_eq!(io::Error::from(error).kind(), io::ErrorKind::TimedOut);
         let error = Command::new("/does/not/exist").output_within(&limits).await.unwrap_err();
         assert_eq!(io::Error::from(error).kind(), io::ErrorKind::NotFound);
+    });
+}
+
+/// A child that ends at once, and leaves one that keeps the pipe open: the deadline holds all the same, and ends that one as well if it is in the child's group.
+#[test]
+fn what_a_child_leaves_behind() {
+    within(async {
+        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+        let mut command = sh("sleep 600 & echo started");
+        command.new_group(true).fd(3, writer);
+        let limits = OutputLimits::new().timeout(Duration::from_millis(50));
+        let error = command.output_within(&limits).await.unwrap_err();
+        assert!(matches!(error, OutputError::TimedOut { .. }), "{error}");
+        drop(command);
+        // Its other end is closed when the last one that has it has ended.
+        let end = smolkit_runtime::unblock(move || rustix::io::read(reader, &mut [0; 1]));
+        assert_eq!(end.await.unwrap(), 0);
     });
 }
 
@@ -180,6 +241,22 @@ fn pipelines() {
         let error = missing.output().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
         assert!(error.to_string().contains("number 2"), "{error}");
+    });
+}
+
+/// Ends of pipes that only we have: the first one's input ends, and what they say beside fits or not.
+#[test]
+fn pipelines_with_pipes_to_us() {
+    within(async {
+        let mut first = sh("cat; head -c 300000 /dev/zero | tr '\\0' 1 >&2");
+        first.stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut last = sh("cat; head -c 300000 /dev/zero | tr '\\0' 3 >&2");
+        last.stderr(Stdio::piped());
+        let output = Pipeline::new(first).pipe(sh("echo 2")).pipe(last).output().await.unwrap();
+        assert!(output.success(), "{:?}", output.statuses);
+        assert_eq!(output.stdout, b"2\n");
+        let said: Vec<_> = output.stderrs.iter().map(|said| (said.len(), said.first())).collect();
+        assert_eq!(said, [(300_000, Some(&b'1')), (0, None), (300_000, Some(&b'3'))]);
     });
 }
 

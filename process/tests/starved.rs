@@ -1,26 +1,34 @@
 //! Goal: a spawn that fails is an error that leaves nothing behind, and a pipe that nobody reads is one even where SIGPIPE ends processes
-//! (FAULTS P5, P6).
-//! Method: this program starts itself again for each case, with few descriptors, under strace that refuses processes, or with SIGPIPE as
-//! the system has it. It has no test harness, whose threads would be refused, too.
+//! (FAULTS P5, P6, H17).
+//! Method: this program starts itself again for each case, with few descriptors or none, under strace that refuses processes, with a limit of
+//! processes, or with SIGPIPE as the system has it. It has no test harness, whose threads would be refused, too.
 
 #![allow(clippy::print_stdout)]
 
 mod support;
 
+use std::fs::File;
 use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Command as StdCommand, Stdio};
+use std::time::Duration;
 
-use futures_lite::{AsyncWriteExt, StreamExt};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use futures_lite::{AsyncWriteExt, StreamExt, future};
+use rustix::io::Errno;
+use rustix::process::{Pid, Resource, Rlimit, WaitId, WaitIdOptions, getrlimit, setrlimit, waitid};
 use smolkit_process::{Command, Line};
-use support::{open_fds, rounds, within};
+use support::{open_fds, pool_is_quiet, rounds, within};
 
 fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("case:missing") => missing(),
         Some("case:few descriptors") => few_descriptors(),
+        Some("case:no descriptor to watch with") => no_descriptor_to_watch_with(),
         Some("case:no process") => no_process(),
         Some("case:sigpipe") => sigpipe(),
+        Some("case:cancelled") => cancelled(),
+        Some("case:no process allowed") => no_process_allowed(),
         _ => all(),
     }
 }
@@ -34,6 +42,7 @@ fn all() {
     };
     run("missing", StdCommand::new(&own));
     run("few descriptors", StdCommand::new(&own));
+    run("no descriptor to watch with", StdCommand::new(&own));
     #[cfg(target_os = "linux")]
     {
         let mut strace = StdCommand::new("strace");
@@ -41,7 +50,98 @@ fn all() {
         strace.args(["-e", "inject=clone,clone3,vfork,fork:error=EAGAIN"]).arg(&own);
         run("no process", strace);
         run("sigpipe", StdCommand::new(&own));
+        run("cancelled", StdCommand::new(&own));
+        if rustix::process::getuid().is_root() {
+            // Root is not limited. Nobody may not be allowed to where the program is built.
+            let copy = std::env::temp_dir().join(format!("smolkit-starved-{}", std::process::id()));
+            std::fs::copy(&own, &copy).unwrap();
+            let mut nobody = StdCommand::new(&copy);
+            nobody.uid(NOBODY).gid(NOBODY);
+            run("no process allowed", nobody);
+            std::fs::remove_file(&copy).unwrap();
+        } else {
+            run("no process allowed", StdCommand::new(&own));
+        }
     }
+}
+
+#[cfg(target_os = "linux")]
+const NOBODY: u32 = 65_534;
+
+/// Futures that own a process and are dropped at every stage (FAULTS H17).
+#[cfg(target_os = "linux")]
+fn cancelled() {
+    let sleep = || {
+        let mut command = Command::new("sleep");
+        command.arg("600").kill_on_drop(true);
+        command
+    };
+    let once = |stage: usize| {
+        within(async {
+            match stage {
+                0 => drop(sleep().output()),
+                1 => drop(future::poll_once(sleep().output()).await),
+                2 => drop(future::poll_once(sleep().status()).await),
+                3 => drop(sleep().spawn_unblocked()),
+                4 => drop(future::poll_once(sleep().spawn_unblocked()).await),
+                _ => {
+                    let mut command = sleep();
+                    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+                    let child = child.as_mut().unwrap();
+                    let mut stdin = child.stdin.take().unwrap();
+                    // More than the pipe holds, so that both wait.
+                    let bytes = vec![0; 1 << 20];
+                    drop(future::poll_once(stdin.write_all(&bytes)).await);
+                    drop(future::poll_once(child.lines().next()).await);
+                }
+            }
+        });
+    };
+    let settled = || {
+        // In this order: what a thread of the pool was given may still be to start.
+        support::wait_until("no other one will be started", pool_is_quiet);
+        support::wait_until("no child is left", || support::children().is_empty());
+    };
+    (0..6).for_each(once);
+    settled();
+    let before = open_fds();
+    for i in 0..rounds(300, 10_000) {
+        once(i % 6);
+    }
+    settled();
+    support::wait_until("all descriptors are closed", || open_fds() <= before);
+}
+
+/// As `ulimit -u` in a container: neither a process nor a thread is to be had.
+#[cfg(target_os = "linux")]
+fn no_process_allowed() {
+    let allow = |count| {
+        let maximum = getrlimit(Resource::Nproc).maximum;
+        setrlimit(Resource::Nproc, Rlimit { current: count, maximum }).unwrap();
+    };
+    let before_limit = getrlimit(Resource::Nproc).current;
+    assert!(within(Command::new("true").status()).unwrap().success());
+    // The shell says that it is there, and ends when its input does.
+    let mut orphan =
+        Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let input = orphan.stdin.take();
+    let before = open_fds();
+
+    allow(Some(1));
+    for _ in 0..100 {
+        let error = Command::new("true").stdout(Stdio::piped()).spawn().expect_err("one too many");
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock, "{error}");
+    }
+    assert_eq!(open_fds(), before);
+    // The thread that would wait for it is refused.
+    drop(orphan);
+    drop(input);
+    support::wait_until("it has ended", || support::children().iter().any(|(_, s)| *s == 'Z'));
+
+    allow(before_limit);
+    // Those that were left are looked after at the next spawn.
+    assert!(within(Command::new("true").status()).unwrap().success());
+    support::wait_until("no child is left", || support::children().is_empty());
 }
 
 fn missing() {
@@ -73,7 +173,7 @@ fn few_descriptors() {
     let before = open_fds();
     let (mut refused, mut worked) = (0, 0);
     for spare in 0..24 {
-        set_descriptors_max(before + spare);
+        leave_descriptors(spare);
         match piped().spawn() {
             Ok(mut child) => {
                 assert!(within(child.status()).unwrap().success());
@@ -86,11 +186,52 @@ fn few_descriptors() {
         }
         set_descriptors_max(256);
         // The path without a pidfd, once taken, keeps a pair of sockets.
-        assert!(open_fds() <= before + 3, "{} descriptors with {spare} to spare", open_fds());
+        support::wait_until("all others are closed", || open_fds() <= before + 2);
     }
     assert!(refused > 2 && worked > 2, "{refused} refused, {worked} worked");
     #[cfg(target_os = "linux")]
     support::wait_until("no child is left", || support::children().is_empty());
+}
+
+/// Children that were started in better times: without a reactor, which would take descriptors, they are waited for all the same, and killed when they
+/// shall be.
+fn no_descriptor_to_watch_with() {
+    let (ready, out) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+    let start = |is_killed| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' TERM; echo ready; read line"]);
+        command.stdin(Stdio::piped()).stdout(out.try_clone().unwrap());
+        command.kill_on_drop(is_killed).kill_grace(Duration::from_millis(50));
+        let child = command.spawn().unwrap();
+        assert_eq!(rustix::io::read(&ready, &mut [0; 6]).unwrap(), 6);
+        child
+    };
+    let (mut asked, mut dropped, mut stubborn) = (start(false), start(false), start(true));
+    let (stdin, _open) = (dropped.stdin.take(), stubborn.stdin.take());
+    set_descriptors_max(0);
+    assert!(out.try_clone().is_err(), "the limit works");
+    // Its input ends.
+    assert_eq!(within(asked.status()).unwrap().code(), Some(1));
+    let pids =
+        [dropped.id(), stubborn.id()].map(|pid| Pid::from_raw(pid.try_into().unwrap()).unwrap());
+    drop((stdin, dropped, stubborn));
+    support::wait_until("both are waited for", || {
+        // Asked of our children alone, because somebody else may have such a number by now.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let is_over = |&pid: &Pid| waitid(WaitId::Pid(pid), options).err() == Some(Errno::CHILD);
+        pids.iter().all(is_over)
+    });
+}
+
+/// Lowers the limit so that this process can open so many more. Some that it was started with may have high numbers.
+fn leave_descriptors(spare: usize) {
+    let names = std::fs::read_dir("/dev/fd").unwrap().map(|entry| entry.unwrap().file_name());
+    let open: Vec<usize> = names.map(|name| name.to_str().unwrap().parse().unwrap()).collect();
+    // The directory's own had the lowest that was free, as this one has.
+    let lowest = File::open("/dev/null").unwrap().as_raw_fd() as usize;
+    let is_free = |number: &usize| *number == lowest || !open.contains(number);
+    let last = (0..).filter(is_free).nth(spare).expect("there are enough numbers");
+    set_descriptors_max(last);
 }
 
 fn set_descriptors_max(count: usize) {
@@ -120,7 +261,7 @@ fn sigpipe() {
         return;
     }
     let mut child = Command::new("sh")
-        .args(["-c", "exec <&-; echo closed; exec sleep 60"])
+        .args(["-c", "exec <&-; echo closed; exec sleep 600"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .kill_on_drop(true)

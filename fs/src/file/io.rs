@@ -7,13 +7,13 @@ use std::future::Future;
 use std::io::{Read, Result, Seek, SeekFrom};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use smolkit_runtime::{Task, unblock};
 
+use crate::again::until_done;
 use crate::behind::Behind;
-use crate::now;
+use crate::now::{self, TakeTurns};
 
 /// The second read in a row reads so much ahead, each further one twice as much, up to the maximum.
 const AHEAD_BYTES_MIN: usize = 16 << 10;
@@ -29,10 +29,9 @@ pub(crate) struct Io {
     start: usize,
     /// How much the next read reads ahead.
     ahead_bytes: usize,
-    /// The file was changed beside the position: what was read ahead may not be so any more.
-    is_stale: AtomicBool,
     /// What is under way on a thread that may block.
     job: Option<Job>,
+    turns: now::Turns,
 }
 
 enum Job {
@@ -50,14 +49,9 @@ impl Io {
             ahead: Vec::new(),
             start: 0,
             ahead_bytes: 0,
-            is_stale: AtomicBool::new(false),
             job: None,
+            turns: now::Turns::default(),
         }
-    }
-
-    /// To be called before and after a change beside the position.
-    pub(crate) fn outdate(&self) {
-        self.is_stale.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn poll_read(
@@ -65,10 +59,15 @@ impl Io {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<Result<usize>> {
-        if *self.is_stale.get_mut() {
+        self.poll_in_turn(cx, buffer.len(), |io, cx| io.poll_read_now(cx, buffer))
+    }
+
+    fn poll_read_now(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<usize>> {
+        if self.behind.is_stale() {
             ready!(self.poll_job(cx));
+            // What changes from here on is told anew.
+            self.behind.renew();
             self.give_back()?;
-            *self.is_stale.get_mut() = false;
         }
         loop {
             if self.unread() > 0 || buffer.is_empty() {
@@ -120,12 +119,17 @@ impl Io {
     }
 
     pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
-        ready!(self.poll_job(cx));
-        self.give_back()?;
-        self.behind.poll_write(cx, bytes)
+        self.poll_in_turn(cx, bytes.len(), |io, cx| {
+            ready!(io.poll_settle(cx))?;
+            io.behind.poll_write(cx, bytes)
+        })
     }
 
     pub(crate) fn poll_seek(&mut self, cx: &mut Context<'_>, to: SeekFrom) -> Poll<Result<u64>> {
+        self.poll_in_turn(cx, 0, |io, cx| io.poll_seek_now(cx, to))
+    }
+
+    fn poll_seek_now(&mut self, cx: &mut Context<'_>, to: SeekFrom) -> Poll<Result<u64>> {
         if let (Some(Job::Seek(by, task)), SeekFrom::End(wanted)) = (&mut self.job, to) {
             let is_ours = *by == wanted;
             let result = ready!(Pin::new(task).poll(cx));
@@ -154,6 +158,15 @@ impl Io {
         }
     }
 
+    /// Waits for what is under way, and moves the kernel's position to the caller's.
+    pub(crate) fn poll_settle(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        if self.poll_job(cx).is_pending() {
+            // Whoever has no position keeps nobody waiting: a terminal may be written to while a read that nobody wants any more waits for the keyboard.
+            return if now::is_stream(&self.file) { Poll::Ready(Ok(())) } else { Poll::Pending };
+        }
+        Poll::Ready(self.give_back())
+    }
+
     /// Waits for what is under way. What was read is kept; what a cancelled seek found is of no use to anybody, and a failed read will fail again.
     fn poll_job(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.job {
@@ -177,7 +190,7 @@ impl Io {
         self.start = 0;
         self.job = Some(Job::Read(unblock(move || {
             bytes.resize(length, 0);
-            let result = read_once(&file, &mut bytes);
+            let result = until_done(|| (&*file).read(&mut bytes));
             (bytes, result)
         })));
     }
@@ -219,11 +232,8 @@ impl Io {
     }
 }
 
-fn read_once(mut file: &File, bytes: &mut [u8]) -> Result<usize> {
-    loop {
-        match file.read(bytes) {
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
+impl TakeTurns for Io {
+    fn turns(&mut self) -> &mut now::Turns {
+        &mut self.turns
     }
 }

@@ -1,10 +1,11 @@
 //! The promises of Linux: `openat2(2)`'s `RESOLVE_CACHED`, `preadv2(2)`'s `RWF_NOWAIT`.
 
 use std::fs::{File, Metadata};
-use std::io::{self, IoSliceMut};
+use std::io::{self, IoSliceMut, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::{PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::{Errno, ReadWriteFlags};
@@ -43,6 +44,17 @@ pub(crate) fn file_metadata(file: &File) -> Option<io::Result<Metadata>> {
     stat_as_known(file.as_fd())?.is_local.then(|| file.metadata())
 }
 
+/// Whether the file has no position: pipes, sockets and terminals.
+pub(crate) fn is_stream(file: &File) -> bool {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let Ok(stat) = rustix::fs::statx(file, "", flags, StatxFlags::TYPE) else { return false };
+    match FileType::from_raw_mode(stat.stx_mode.into()) {
+        FileType::Fifo | FileType::Socket => true,
+        FileType::CharacterDevice => file.is_terminal(),
+        _ => false,
+    }
+}
+
 /// Reads at the file's position, what is there at once.
 pub(crate) fn read(file: &File, buffer: &mut [u8]) -> Option<io::Result<usize>> {
     read_at(file, buffer, HERE)
@@ -76,38 +88,60 @@ struct Stat {
 
 fn stat_as_known(fd: BorrowedFd<'_>) -> Option<Stat> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-    let stat = rustix::fs::statx(fd, "", flags, StatxFlags::TYPE | StatxFlags::SIZE).ok()?;
-    let device = (stat.stx_dev_major, stat.stx_dev_minor);
+    let wanted = StatxFlags::TYPE | StatxFlags::SIZE | MOUNT_ID;
+    let stat = rustix::fs::statx(fd, "", flags, wanted).ok()?;
+    let place = match stat.stx_mask & MOUNT_ID.bits() {
+        0 => Place::Device(stat.stx_dev_major, stat.stx_dev_minor),
+        _ => Place::Mount(stat.stx_mnt_id),
+    };
     Some(Stat {
         file_type: FileType::from_raw_mode(stat.stx_mode.into()),
         size: stat.stx_size,
-        is_local: is_local(device, fd)?,
+        is_local: is_local(place, fd)?,
     })
 }
 
-type Device = (u32, u32);
+/// `STATX_MNT_ID_UNIQUE` of Linux 6.8, `uapi/linux/stat.h`.
+const MOUNT_ID: StatxFlags = StatxFlags::from_bits_retain(0x4000);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    /// No later mount gets this number.
+    Mount(u64),
+    /// Of older kernels: that of a filesystem without a disk is given to the next one when it is unmounted.
+    Device(u32, u32),
+}
+
+struct Met {
+    place: Place,
+    is_local: bool,
+    learned: Instant,
+}
 
 /// The filesystems that were met, few on any system.
-static MET: RwLock<Vec<(Device, bool)>> = RwLock::new(Vec::new());
-/// More are not remembered; their files are served by threads.
+static MET: RwLock<Vec<Met>> = RwLock::new(Vec::new());
+/// With more, the one that was met first is forgotten.
 const MET_MAX: usize = 64;
+/// So long a device is taken for what it was.
+const DEVICE_KNOWN_MAX: Duration = Duration::from_secs(1);
 
 /// Whether the file is on a filesystem that answers from this machine's memory. `None`: not known yet.
-fn is_local(device: Device, fd: BorrowedFd<'_>) -> Option<bool> {
+fn is_local(place: Place, fd: BorrowedFd<'_>) -> Option<bool> {
     let met = MET.read().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, is_local)) = met.iter().find(|(known, _)| *known == device) {
-        return Some(*is_local);
-    }
-    let is_full = met.len() >= MET_MAX;
+    let known = met.iter().find(|met| met.place == place).filter(|met| match place {
+        Place::Mount(_) => true,
+        Place::Device(..) => met.learned.elapsed() < DEVICE_KNOWN_MAX,
+    });
+    let is_local = known.map(|known| known.is_local);
     drop(met);
-    if !is_full {
-        learn(device, fd);
+    if is_local.is_none() {
+        learn(place, fd);
     }
-    None
+    is_local
 }
 
 /// Asks for the kind of filesystem, where that may block: a server may have to be asked.
-fn learn(device: Device, fd: BorrowedFd<'_>) {
+fn learn(place: Place, fd: BorrowedFd<'_>) {
     let Ok(fd) = fd.try_clone_to_owned() else { return };
     let ask = move || {
         let Ok(stat) = rustix::fs::fstatfs(&fd) else { return };
@@ -115,9 +149,11 @@ fn learn(device: Device, fd: BorrowedFd<'_>) {
         // its type depends on the architecture
         let is_local = LOCAL.contains(&(stat.f_type as u32));
         let mut met = MET.write().unwrap_or_else(PoisonError::into_inner);
-        if met.len() < MET_MAX && !met.iter().any(|(known, _)| *known == device) {
-            met.push((device, is_local));
+        met.retain(|met| met.place != place);
+        if met.len() >= MET_MAX {
+            met.remove(0);
         }
+        met.push(Met { place, is_local, learned: Instant::now() });
     };
     smolkit_runtime::unblock(ask).detach();
 }

@@ -7,10 +7,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
+use smolkit_runtime::blocking::metrics;
 use smolkit_runtime::{Timer, block_on};
 
 /// No single step of a test may take longer.
-pub(crate) const STEP_MAX: Duration = Duration::from_secs(20);
+pub(crate) const STEP_MAX: Duration = Duration::from_secs(60);
 
 /// Runs `future`, and fails if it has not finished at the deadline.
 pub(crate) fn within<T>(future: impl Future<Output = T>) -> T {
@@ -35,9 +36,30 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
+/// Whether all jobs are done that this thread has given the pool; nobody else may give it any.
+pub(crate) fn pool_is_quiet() -> bool {
+    // In this order: what was taken from the queue keeps its thread from being idle until it is done.
+    let is_empty = metrics().queued == 0;
+    let now = metrics();
+    is_empty && now.idle == now.threads
+}
+
 /// `small` normally; `full` when the variable SMOLKIT_FULL asks for the long run.
 pub(crate) fn rounds(small: usize, full: usize) -> usize {
     if std::env::var_os("SMOLKIT_FULL").is_some() { full } else { small }
+}
+
+/// Runs the test `name` again in a process of its own, where nothing else is counted.
+pub(crate) fn alone(name: &str, test: impl FnOnce()) {
+    const CHILD: &str = "SMOLKIT_TEST_CHILD";
+    if std::env::var_os(CHILD).is_some() {
+        return test();
+    }
+    let status = std::process::Command::new(std::env::current_exe().expect("this program"))
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(CHILD, "1")
+        .status();
+    assert!(status.expect("this program again").success());
 }
 
 /// How many file descriptors this process has open.

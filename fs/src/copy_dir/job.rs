@@ -1,0 +1,131 @@
+//! The steps that block.
+
+use std::fs::{self, FileType, OpenOptions, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::{Copied, Outcome, invalid};
+use crate::EntryError;
+use crate::identity::{Id, id, refuse_same};
+
+/// Whether `from` can be copied to `to` at all.
+pub(super) fn prepare(from: &Path, to: &Path) -> io::Result<()> {
+    if !fs::metadata(from)?.is_dir() {
+        return Err(io::Error::new(ErrorKind::NotADirectory, "it is no directory: use `copy`"));
+    }
+    let from = fs::canonicalize(from)?;
+    if absolute(to)?.starts_with(from) {
+        let message = format!("{} is in it, and would be copied into itself", to.display());
+        return Err(invalid(message));
+    }
+    Ok(())
+}
+
+/// The path of what may not be there yet.
+fn absolute(path: &Path) -> io::Result<PathBuf> {
+    match fs::canonicalize(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        result => return result,
+    }
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(invalid(format!("{} has no name", path.display())));
+    };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    Ok(fs::canonicalize(parent)?.join(name))
+}
+
+pub(super) struct Made {
+    /// What it shall have when all is in it. One that was there keeps its own.
+    pub(super) permissions: Option<Permissions>,
+    pub(super) id: Id,
+}
+
+/// Makes a directory. `root`: that of the whole copy, if it is there already.
+pub(super) fn make_dir(from: &Path, to: &Path, root: Option<Id>) -> Result<Made, EntryError> {
+    let make = || {
+        let found = fs::metadata(from)?;
+        if root == Some(id(&found)) {
+            let message = "a link leads to the copy, which would be copied into itself";
+            return Err(invalid(message.to_owned()));
+        }
+        // The start may be a link, those below it may not.
+        let look =
+            |path| if root.is_none() { fs::metadata(path) } else { fs::symlink_metadata(path) };
+        let permissions = found.permissions();
+        // Nobody else looks into it before it has its permissions.
+        match fs::DirBuilder::new().mode(0o700).create(to) {
+            Ok(()) => Ok(Made { permissions: Some(permissions), id: id(&look(to)?) }),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => match look(to) {
+                Ok(there) if there.is_dir() => Ok(Made { permissions: None, id: id(&there) }),
+                _ => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    };
+    make().map_err(|error| EntryError::new("cannot make the directory", to.to_owned(), error))
+}
+
+/// Those of the innermost directories first: who may not search one cannot reach what is in it.
+pub(super) fn set_permissions(dirs: Vec<(PathBuf, Permissions)>) -> Vec<EntryError> {
+    let mut errors = Vec::new();
+    for (path, permissions) in dirs.into_iter().rev() {
+        if let Err(error) = fs::set_permissions(&path, permissions) {
+            errors.push(EntryError::new("cannot set the permissions of", path, error));
+        }
+    }
+    errors
+}
+
+pub(super) fn copy_entry(from: &Path, to: &Path, file_type: FileType, overwrite: bool) -> Outcome {
+    let mut copied = Copied::default();
+    let result = if file_type.is_file() {
+        copied.files = 1;
+        copy_file(from, to, overwrite).map(|bytes| copied.bytes = bytes)
+    } else if file_type.is_symlink() {
+        copied.links = 1;
+        fs::read_link(from).and_then(|target| symlink(target, to))
+    } else {
+        let message = "it is neither file, directory nor link";
+        Err(io::Error::new(ErrorKind::Unsupported, message))
+    };
+    let to_error = |error| EntryError::new("cannot copy", from.to_owned(), error);
+    result.map(|()| copied).map_err(to_error)
+}
+
+fn copy_file(from: &Path, to: &Path, overwrite: bool) -> io::Result<u64> {
+    // Not waiting: a FIFO may have taken the file's place.
+    let nonblocking = OFlags::NONBLOCK.bits() as i32;
+    let no_follow = OFlags::NOFOLLOW.bits() as i32;
+    let mut source = OpenOptions::new().read(true).custom_flags(nonblocking).open(from)?;
+    let found = source.metadata()?;
+    let changed = || io::Error::new(ErrorKind::AlreadyExists, "something else stands in its place");
+    if !found.is_file() {
+        return Err(changed());
+    }
+    let mut options = OpenOptions::new();
+    options.write(true).mode(found.permissions().mode());
+    let mut target = match options.clone().create_new(true).open(to) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && overwrite => {
+            // The last name is not followed, so that a link cannot lead elsewhere.
+            let target = options.custom_flags(nonblocking | no_follow).open(to);
+            let target = target.map_err(|error| match error.raw_os_error() {
+                Some(code) if code == rustix::io::Errno::LOOP.raw_os_error() => changed(),
+                _ => error,
+            })?;
+            let former = target.metadata()?;
+            if !former.is_file() {
+                return Err(changed());
+            }
+            refuse_same(&found, &former)?;
+            target.set_len(0)?;
+            target
+        }
+        target => target?,
+    };
+    // What the process's mask took off, or the former file did not have.
+    target.set_permissions(found.permissions())?;
+    io::copy(&mut source, &mut target)
+}
