@@ -9,7 +9,7 @@ use smolkit::process::{Command, Line, OutputLimits, Pipeline, Stdio};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     smolkit::block_on(async {
-        let limits = OutputLimits::new().stdout_bytes_max(1000).timeout(Duration::from_secs(10));
+        let limits = OutputLimits::new().stdout_bytes_max(1000).timeout(Duration::from_secs(60));
         let output = Command::new("uname").arg("-s").output_within(&limits).await?;
         println!("this is {}", String::from_utf8_lossy(&output.stdout).trim());
 

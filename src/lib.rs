@@ -24,12 +24,13 @@
 //!
 //! Names and signatures are those of smol 2.x: `use smolkit as smol;`.
 //!
-//! - [`block_on`], [`spawn`], [`Task`], [`Runtime`], [`Executor`], [`LocalExecutor`]: run futures.
-//! - [`Async`], [`Timer`], [`unblock`], [`Unblock`]: wait for descriptors, for time, for work that blocks.
+//! - [`block_on`], [`spawn`], [`Task`], [`Executor`], [`LocalExecutor`], and the same for a `static` ([`StaticExecutor`], [`StaticLocalExecutor`]): run futures.
+//! - [`Runtime`], [`Handle`], [`Metrics`]: workers of your own.
+//! - [`Async`], [`Timer`], [`unblock`], [`Unblock`]: wait for descriptors, for time, for work that blocks. [`blocking`]: the limits of the latter.
 //! - [`time`]: sleeping, timeouts and intervals.
 //! - [`channel`], [`lock`], [`sync`]: tasks wait for one another.
 //! - [`fs`]: files and directories. [`process`]: subprocesses.
-//! - [`net`]: TCP, UDP and Unix sockets. [`signal`]: being asked to stop.
+//! - [`net`]: TCP, UDP and Unix sockets, TLS. [`signal`]: Unix signals, above all being asked to stop.
 //! - [`future`], [`io`], [`stream`], [`prelude`], [`pin!`], [`ready!`]: futures-lite.
 //! - [`task`]: tasks by hand, for executors of one's own. ([`Builder`] builds a [`Runtime`]; async-task's is [`task::Builder`].)
 //!
@@ -39,10 +40,16 @@
 //! |---|---|---|
 //! | `net` (default) | [`net`] | a crate of ours |
 //! | `fs` (default) | [`fs`] | a crate of ours, tracing |
-//! | `process` (default) | [`process`] | a crate of ours, `sync` |
+//! | `process` (default) | [`process`] | a crate of ours, `sync`, `signal` |
+//! | `signal` (default) | [`signal`] | signal-hook |
 //! | `sync` (default) | [`channel`], [`lock`], [`sync`] | async-channel, async-lock, async-broadcast |
-//! | `http` | `http`: a server for HTTP/1 and HTTP/2 that takes an axum router | hyper, h2, axum |
+//! | `dns` | `net::dns`: a resolver with a cache, for names and for SRV, TXT, MX and PTR records, with `tls` also over TLS; used by connections when the program asks for it | hickory's crates; Rust 1.88 |
+//! | `http` | `http`: a server for HTTP/1 and HTTP/2 that takes an axum router | hyper, h2, axum; `signal` |
 //! | `metrics` | `metrics`: requests counted and timed by route, in Prometheus's text format | prometheus-client |
+//! | `tls` | `net::tls`: TLS for clients and servers, with ring and the system's roots | rustls, ring, rustls-platform-verifier; about 1 MiB of program; a C compiler to build |
+//! | `tls-ring`, `tls-aws-lc` | the same with this cryptography and without roots; AWS-LC adds post-quantum key exchange | ring, or aws-lc-rs, which takes a minute to build |
+//! | `tls-platform-roots`, `tls-webpki-roots` | `Roots::platform`, `Roots::webpki` | rustls-platform-verifier, or webpki-roots (100 KiB of program) |
+//! | `tokio-compat` | `tokio_compat`: futures that need Tokio run here; and Tokio's I/O traits on the sockets of [`net`] | Tokio's runtime, which starts a thread when it is needed first |
 //!
 //! Features only add; none changes what another one does.
 //!
@@ -52,13 +59,18 @@
 
 #[doc(inline)]
 pub use smolkit_runtime::{
-    Async, Builder, Executor, FallibleTask, IoSafe, LocalExecutor, Readable, ReadableOwned,
-    Runtime, Task, Timer, Unblock, Writable, WritableOwned, block_on, signal, spawn, task, time,
+    Async, Builder, EnterGuard, Executor, FallibleTask, Handle, IoSafe, LocalExecutor, Metrics,
+    Readable, ReadableOwned, Runtime, StaticExecutor, StaticLocalExecutor, Task, Timer,
+    TryCurrentError, Unblock, Writable, WritableOwned, block_on, blocking, spawn, task, time,
     unblock,
 };
 
 #[doc(inline)]
 pub use futures_lite::{future, io, pin, prelude, ready, stream};
+
+#[cfg(feature = "signal")]
+#[doc(inline)]
+pub use smolkit_runtime::signal;
 
 #[cfg(feature = "net")]
 #[doc(inline)]
@@ -83,3 +95,7 @@ pub use smolkit_service::http;
 #[cfg(feature = "metrics")]
 #[doc(inline)]
 pub use smolkit_service::metrics;
+
+#[cfg(feature = "tokio-compat")]
+#[doc(inline)]
+pub use smolkit_tokio_compat as tokio_compat;

@@ -21,7 +21,7 @@ fn within<T: Send + 'static>(program: impl FnOnce() -> T + Send + 'static) -> T 
     let thread = thread::spawn(move || {
         let _ = sender.send(program());
     });
-    match receiver.recv_timeout(Duration::from_secs(30)) {
+    match receiver.recv_timeout(Duration::from_secs(120)) {
         Ok(output) => output,
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("the program does not end"),
         Err(_) => std::panic::resume_unwind(thread.join().expect_err("it has sent nothing")),

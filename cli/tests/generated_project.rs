@@ -161,7 +161,7 @@ impl Service {
     /// A request with curl: status, content type, body.
     fn curl(&self, path: &str, arguments: &[&str]) -> (u16, String, String) {
         let mut curl = Command::new("curl");
-        curl.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "10"])
+        curl.args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "60"])
             .args(["--write-out", "\n%{http_code} %{content_type}"])
             .args(arguments)
             .arg(format!("{}{path}", self.url));

@@ -116,7 +116,7 @@ fn inside_of_a_checkout_the_path_is_relative() {
     let program = scratch.path().join("target/debug/smolkit");
     fs::create_dir_all(program.parent().unwrap()).unwrap();
     fs::create_dir(scratch.path().join("cli")).unwrap();
-    fs::copy(common::SMOLKIT, &program).unwrap();
+    common::copy_program(&program);
     for path in ["Cargo.toml", "cli/Cargo.toml"] {
         fs::copy(checkout().join(path), scratch.path().join(path)).unwrap();
     }

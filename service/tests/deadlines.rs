@@ -5,6 +5,7 @@
 mod support;
 
 use std::io::Write;
+use std::sync::LazyLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,16 +15,19 @@ use axum::routing::{get, post};
 use smolkit_runtime::Timer;
 
 use self::support::client::Client;
-use self::support::{PATIENCE, Running};
+use self::support::{PATIENCE, Running, in_one_of_several};
 
 const SHORT: Duration = Duration::from_millis(300);
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(600);
+
+/// More than the kernel takes; the same for all connections.
+static LARGE: LazyLock<Bytes> = LazyLock::new(|| vec![b'x'; 64 << 20].into());
 
 fn app() -> Router {
     Router::new()
         .route("/", get(|| async { "ok" }))
         .route("/echo", post(|body: Bytes| async move { body }))
-        .route("/large", get(|| async { vec![b'x'; 64 << 20] }))
+        .route("/large", get(|| async { LARGE.clone() }))
         .route(
             "/slow",
             get(|| async {
@@ -40,7 +44,7 @@ fn long(server: smolkit_service::http::Server) -> smolkit_service::http::Server 
 
 fn assert_closed_after(deadline: Duration, client: &mut Client) -> Vec<u8> {
     let (elapsed, read) = client.closed(PATIENCE);
-    assert!(elapsed + Duration::from_millis(50) > deadline, "closed too early: {elapsed:?}");
+    assert!(elapsed >= deadline, "closed too early: {elapsed:?}");
     read
 }
 
@@ -68,7 +72,7 @@ fn a_dribbled_head_is_closed_while_others_are_served() {
         open = slow.len();
         thread::sleep(Duration::from_millis(10));
     }
-    assert!(start.elapsed() + Duration::from_millis(50) > SHORT, "closed too early");
+    assert!(start.elapsed() >= SHORT, "closed too early");
 }
 
 #[test]
@@ -90,14 +94,16 @@ fn the_head_of_a_later_request_has_the_same_deadline() {
 
 #[test]
 fn an_idle_connection_is_closed() {
-    let server = Running::start(app(), |server| long(server).idle_timeout(SHORT));
-    let mut client = Client::connect(server.addr);
-    // Each request begins the wait anew.
-    for _ in 0..4 {
-        thread::sleep(SHORT / 2);
-        assert_eq!(client.get("/").status, 200);
-    }
-    assert!(assert_closed_after(SHORT, &mut client).is_empty());
+    in_one_of_several("each request begins the wait anew", SHORT, |timeout| {
+        let server = Running::start(app(), move |server| long(server).idle_timeout(timeout));
+        let mut client = Client::connect(server.addr);
+        let is_served = (0..4).all(|_| {
+            thread::sleep(timeout / 2);
+            client.try_get("/").is_ok_and(|response| response.status == 200)
+        });
+        assert!(!is_served || assert_closed_after(timeout, &mut client).is_empty());
+        is_served
+    });
 }
 
 #[test]
@@ -133,43 +139,44 @@ fn a_body_that_stops_is_closed() {
 fn a_dribbled_body_is_closed() {
     let server = Running::start(app(), |server| long(server).stall_timeout(SHORT));
     let mut client = Client::connect(server.addr);
-    client.send("POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 100000\r\n\r\n");
     let start = Instant::now();
+    client.send("POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 100000\r\n\r\n");
     while client.stream.write_all(b"x").is_ok() {
         assert!(start.elapsed() < PATIENCE, "still open");
         thread::sleep(Duration::from_millis(10));
     }
-    assert!(start.elapsed() + Duration::from_millis(50) > SHORT, "closed too early");
+    assert!(start.elapsed() >= SHORT, "closed too early");
 }
 
 #[test]
 fn a_body_that_is_slow_but_moves_is_served() {
-    let server = Running::start(app(), |server| long(server).stall_timeout(SHORT));
-    let mut client = Client::connect(server.addr);
-    client.send("POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 16384\r\n\r\n");
-    for _ in 0..16 {
-        thread::sleep(SHORT / 6);
-        client.send([b'x'; 1024]);
-    }
-    assert_eq!(client.response().expect("a response").body.len(), 16384);
+    in_one_of_several("it is served", SHORT, |timeout| {
+        let server = Running::start(app(), move |server| long(server).stall_timeout(timeout));
+        let mut client = Client::connect(server.addr);
+        client.send("POST /echo HTTP/1.1\r\nhost: test\r\ncontent-length: 16384\r\n\r\n");
+        let is_taken = (0..16).all(|_| {
+            thread::sleep(timeout / 6);
+            client.try_send([b'x'; 1024]).is_ok()
+        });
+        is_taken && client.response().is_ok_and(|response| response.body.len() == 16384)
+    });
 }
 
 #[test]
 fn a_response_that_nobody_reads_is_closed() {
     let server = Running::start(app(), |server| long(server).stall_timeout(SHORT));
     let mut clients: Vec<_> = (0..8).map(|_| Client::connect(server.addr)).collect();
+    let start = Instant::now();
     for client in &mut clients {
         client.send("GET /large HTTP/1.1\r\nhost: test\r\n\r\n");
     }
-    // The server's drain ends when the last connection does, and nobody was cut by it.
-    let start = Instant::now();
     while !clients.is_empty() {
         assert!(start.elapsed() < PATIENCE, "{} are still open", clients.len());
         // A write finds out: the socket was reset.
         clients.retain_mut(|client| client.stream.write_all(b"x").is_ok());
         thread::sleep(Duration::from_millis(10));
     }
-    assert!(start.elapsed() + Duration::from_millis(50) > SHORT, "closed too early");
+    assert!(start.elapsed() >= SHORT, "closed too early");
 }
 
 #[test]

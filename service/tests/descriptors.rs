@@ -18,7 +18,7 @@ use smolkit_service::http::Server;
 
 use self::support::child::{self, Process};
 use self::support::client::Client;
-use self::support::eventually;
+use self::support::{PATIENCE, eventually};
 
 static WARNINGS: AtomicU64 = AtomicU64::new(0);
 
@@ -68,27 +68,41 @@ fn a_shortage_is_sat_out() {
     for client in &mut open {
         assert_eq!(client.get("/").text(), "ok");
     }
-    let crowd: Vec<_> = (0..150).map(|_| Client::connect(addr)).collect();
-    eventually(Duration::from_secs(5), "the shortage is logged", || {
-        open[0].get("/warnings").text() != "0"
-    });
-
-    let (cpu, start) = (server.cpu(), Instant::now());
-    while start.elapsed() < Duration::from_secs(3) {
-        for client in &mut open {
-            assert_eq!(client.get("/").text(), "ok");
+    // The least of several: what else a busy machine does comes and goes, a spin comes each time.
+    let (mut used_min, mut back_min) = (Duration::MAX, Duration::MAX);
+    for _ in 0..8 {
+        let start = Instant::now();
+        let before = warnings(&mut open[0]);
+        let crowd: Vec<_> = (0..150).map(|_| Client::connect(addr)).collect();
+        eventually(PATIENCE, "the shortage is logged", || warnings(&mut open[0]) > before);
+        let (cpu, calm) = (server.cpu(), Instant::now());
+        while calm.elapsed() < Duration::from_secs(3) {
+            for client in &mut open {
+                assert_eq!(client.get("/").text(), "ok");
+            }
+            thread::sleep(Duration::from_millis(100));
         }
-        thread::sleep(Duration::from_millis(100));
-    }
-    // /proc counts in steps of 10 ms; a spin would be 3 s.
-    let used = server.cpu() - cpu;
-    assert!(used < Duration::from_millis(300), "{used:?} of processor time in 3 s");
-    let warnings: u64 = open[0].get("/warnings").text().parse().expect("a number");
-    assert!(warnings <= 6, "{warnings} lines in 5 s");
+        let used = server.cpu() - cpu;
+        let lines = warnings(&mut open[0]) - before;
+        let seconds = start.elapsed().as_secs();
+        assert!(lines <= seconds + 2, "{lines} lines in {seconds} s");
 
-    drop(crowd);
-    let start = Instant::now();
-    let mut client = Client::connect(addr);
-    assert_eq!(client.get("/").text(), "ok");
-    assert!(start.elapsed() < Duration::from_secs(1), "back after {:?}", start.elapsed());
+        drop(crowd);
+        let start = Instant::now();
+        let mut client = Client::connect(addr);
+        assert_eq!(client.get("/").text(), "ok");
+        (used_min, back_min) = (used_min.min(used), back_min.min(start.elapsed()));
+        // /proc counts in steps of 10 ms; a spin would be 3 s.
+        if used_min < Duration::from_millis(300) && back_min < Duration::from_secs(1) {
+            return;
+        }
+    }
+    panic!(
+        "at least {used_min:?} of processor time in 3 s of shortage, and {back_min:?} to be back"
+    );
+}
+
+/// How many lines have been logged.
+fn warnings(client: &mut Client) -> u64 {
+    client.get("/warnings").text().parse().expect("a number")
 }

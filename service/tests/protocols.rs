@@ -28,7 +28,9 @@ fn app() -> Router {
 
 fn curl(args: &[&str]) -> Vec<u8> {
     let mut command = Command::new("curl");
-    command.args(["--silent", "--show-error", "--fail", "--max-time", "5"]).args(args);
+    // Without the user's settings and proxies.
+    command.args(["--disable", "--noproxy", "*"]);
+    command.args(["--silent", "--show-error", "--fail", "--max-time", "60"]).args(args);
     let output = command.output().expect("curl is needed: install the package `curl`");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout
@@ -110,15 +112,19 @@ impl http_body::Body for Halves {
     }
 }
 
-/// Without TCP_NODELAY, the second write waits for the client's delayed acknowledgement: 40 ms each.
+/// Without TCP_NODELAY, the second write waits for the client's delayed acknowledgement: 40 ms each, but for the first few.
 #[test]
 fn a_second_small_write_is_not_delayed() {
     let halves = || async { Response::new(Body::new(Halves(0))) };
     let server = Running::start(Router::new().route("/", get(halves)), |server| server);
     let mut client = Client::connect(server.addr);
-    let start = Instant::now();
-    for _ in 0..50 {
+    let times = (0..200).map(|_| {
+        let start = Instant::now();
         assert_eq!(client.get("/").text(), "halfhalf");
-    }
-    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+        start.elapsed()
+    });
+    let mut times: Vec<_> = times.collect();
+    times.sort();
+    // A busy machine delays, too, but not half of them.
+    assert!(times[100] < Duration::from_millis(35), "{times:?}");
 }

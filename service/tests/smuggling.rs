@@ -84,11 +84,11 @@ fn a_body_that_is_ignored_is_no_request() {
         for padding in [0, 100, 200_000] {
             let body = format!("{SMUGGLED}{}", "x".repeat(padding));
             let mut client = Client::connect(server.addr);
-            client.send(format!(
+            // The response arrives, although the server may close before all is sent.
+            let _ = client.try_send(format!(
                 "POST {path} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n{body}",
                 body.len()
             ));
-            // The response arrives, although the server may close without having read all.
             let status = client.response().expect("a response").status;
             assert!(matches!(status, 200 | 404 | 413), "{path}: {status}");
             assert_eq!(smuggled.load(Ordering::SeqCst), 0, "{path}, {padding}");

@@ -148,7 +148,8 @@ pub(super) fn readiness_level() -> Log {
                     true
                 },
                 async {
-                    smol::Timer::after(std::time::Duration::from_millis(50)).await;
+                    // Long enough for a poller's thread that has to wait for a core.
+                    smol::Timer::after(std::time::Duration::from_secs(1)).await;
                     false
                 },
             );

@@ -4,7 +4,7 @@
 use std::{
     env,
     ffi::OsStr,
-    fs, io,
+    fs,
     path::{Path, PathBuf},
     process::{self, Command, Output, Stdio},
     sync::{
@@ -19,7 +19,7 @@ use std::{
 pub(crate) const SMOLKIT: &str = env!("CARGO_BIN_EXE_smolkit");
 
 /// No command that builds nothing takes longer.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A new empty folder outside of the checkout, removed when dropped.
 pub(crate) struct Scratch(PathBuf);
@@ -50,7 +50,7 @@ impl Scratch {
     /// A copy of the command where everybody may execute it and no checkout is near.
     pub(crate) fn installed(&self) -> PathBuf {
         let copy = self.0.join("smolkit");
-        fs::copy(SMOLKIT, &copy).unwrap();
+        copy_program(&copy);
         copy
     }
 
@@ -66,6 +66,12 @@ impl Drop for Scratch {
     }
 }
 
+/// Copies the command under test, by a process of its own: what this one has open for writing is open in children of other tests, too, between
+/// their `fork` and their `exec`, and a program that is open for writing cannot be started.
+pub(crate) fn copy_program(to: &Path) {
+    assert!(Command::new("cp").arg(SMOLKIT).arg(to).status().unwrap().success());
+}
+
 /// The sorted names in a folder.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
@@ -78,15 +84,7 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
 /// Runs a command to its end; kills it and panics after the deadline.
 pub(crate) fn output_within(command: &mut Command, deadline: Duration) -> Output {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = loop {
-        match command.spawn() {
-            // A test beside this one has forked while the program was being copied: its child holds it open for a moment.
-            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
-                thread::sleep(Duration::from_millis(5));
-            }
-            child => break child.unwrap_or_else(|error| panic!("{command:?}: {error}")),
-        }
-    };
+    let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let pid = child.id();
     let (ended, end) = mpsc::channel();
     thread::spawn(move || ended.send(child.wait_with_output()));

@@ -144,6 +144,10 @@ impl Connection {
     fn expire(&mut self, now: Ticks) -> ControlFlow<()> {
         let is_at_rest = self.is_at_rest();
         match &mut self.state {
+            // It has come, we only have not read it: late is who looks, not the client.
+            State::Detecting { seen, .. } if seen.is_empty() && has_bytes(&self.stream) => {
+                ControlFlow::Continue(())
+            }
             // The next request has come, hyper only has not seen it.
             State::Http1(_) if is_at_rest && has_bytes(&self.stream) => ControlFlow::Continue(()),
             State::Http2(http) if is_at_rest && self.goodbye.is_none() => {

@@ -14,7 +14,14 @@ const ROLE: &str = "SMOLKIT_TEST_ROLE";
 
 /// Whether this process is the child that plays `role`.
 pub fn plays(role: &str) -> bool {
-    env::var(ROLE).is_ok_and(|value| value == role)
+    let plays = env::var(ROLE).is_ok_and(|value| value == role);
+    #[cfg(target_os = "linux")]
+    if plays {
+        // A wrapper is killed alone.
+        let kill = Some(rustix::process::Signal::KILL);
+        rustix::process::set_parent_process_death_signal(kill).expect("a signal");
+    }
+    plays
 }
 
 /// Tells the parent where the child listens.

@@ -10,6 +10,8 @@ pub struct Client {
     pub stream: TcpStream,
     /// Read from the socket, but not yet taken.
     ahead: Vec<u8>,
+    /// When it began to do what it did last: the server heard of it later.
+    acted: Instant,
 }
 
 #[derive(Debug)]
@@ -38,20 +40,30 @@ impl Client {
     }
 
     pub fn try_connect(addr: SocketAddr) -> io::Result<Client> {
+        let acted = Instant::now();
         let stream = TcpStream::connect_timeout(&addr, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        Ok(Client { stream, ahead: Vec::new() })
+        Ok(Client { stream, ahead: Vec::new(), acted })
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream.write_all(bytes.as_ref()).expect("a write");
+        self.try_send(bytes).expect("a write");
+    }
+
+    pub fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.acted = Instant::now();
+        self.stream.write_all(bytes.as_ref())
     }
 
     pub fn get(&mut self, path: &str) -> Response {
-        self.send(format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n"));
-        self.response().expect("a response")
+        self.try_get(path).expect("a response")
+    }
+
+    pub fn try_get(&mut self, path: &str) -> io::Result<Response> {
+        self.try_send(format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n"))?;
+        self.response()
     }
 
     /// The next response, with a body by `content-length` or in chunks.
@@ -79,7 +91,7 @@ impl Client {
         Ok(response)
     }
 
-    /// How long the server takes to close; whatever it sends until then.
+    /// How long the server takes to close, counted from when this client did something; whatever it sends until then.
     pub fn closed(&mut self, within: Duration) -> (Duration, Vec<u8>) {
         let start = Instant::now();
         let mut read = std::mem::take(&mut self.ahead);
@@ -89,10 +101,10 @@ impl Client {
             assert!(!left.is_zero(), "not closed within {within:?}, but sent {:?}", read.len());
             self.stream.set_read_timeout(Some(left)).expect("a timeout");
             match self.stream.read(&mut buffer) {
-                Ok(0) => return (start.elapsed(), read),
+                Ok(0) => return (self.acted.elapsed(), read),
                 Ok(count) => read.extend_from_slice(&buffer[..count]),
                 Err(error) if is_timeout(&error) => {}
-                Err(_) => return (start.elapsed(), read),
+                Err(_) => return (self.acted.elapsed(), read),
             }
         }
     }

@@ -19,8 +19,8 @@ use smolkit_net::TcpListener;
 use smolkit_runtime::{Timer, block_on};
 use smolkit_service::http::{Drained, Server};
 
-/// What every wait of the tests has at most, unless the test is about a longer one.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+/// What every wait of the tests has at most, unless the test is about a longer one: only what hangs takes as long, however busy the machine is.
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server on a thread of its own.
 pub struct Running {
@@ -34,12 +34,21 @@ impl Running {
         router: Router,
         configure: impl FnOnce(Server) -> Server + Send + 'static,
     ) -> Running {
+        Running::driven_by(block_on, router, configure)
+    }
+
+    /// Where `drive` lets its connections run.
+    pub fn driven_by(
+        drive: impl FnOnce(Pin<Box<dyn Future<Output = ()>>>) + Send + 'static,
+        router: Router,
+        configure: impl FnOnce(Server) -> Server + Send + 'static,
+    ) -> Running {
         let (sender, outcome) = mpsc::channel();
         let (addr_sender, addr) = mpsc::channel();
         let stop = Arc::new(Mutex::new((false, None::<Waker>)));
         let stopped = stop.clone();
         thread::spawn(move || {
-            block_on(async {
+            drive(Box::pin(async move {
                 let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
                 addr_sender.send(listener.local_addr().expect("its address")).expect("a test");
                 let shutdown = poll_fn(move |cx| {
@@ -52,7 +61,7 @@ impl Running {
                 });
                 let server = configure(Server::new(listener, router)).shutdown(shutdown);
                 let _ = sender.send(server.run().await);
-            });
+            }));
         });
         let addr = addr.recv_timeout(PATIENCE).expect("a server in time");
         Running { addr, stop, outcome }
@@ -73,6 +82,22 @@ impl Running {
     }
 }
 
+/// Waits until all that was sent to `addr` lies in its sockets' queues: a busy kernel may leave that to a thread which has to wait for a core.
+pub fn delivered(addr: SocketAddr) {
+    if cfg!(target_os = "linux") {
+        eventually(PATIENCE, "delivery", || {
+            let sockets = std::fs::read_to_string("/proc/self/net/tcp").expect("proc");
+            let mut fields = sockets.lines().map(|line| line.split_whitespace().skip(2).take(3));
+            fields.all(|mut fields| {
+                // The other end, the state, and the bytes that are to be acknowledged and to be read.
+                let [other, _, queues] = [(); 3].map(|()| fields.next().unwrap_or_default());
+                !other.ends_with(&format!(":{:04X}", addr.port()))
+                    || queues.starts_with("00000000:")
+            })
+        });
+    }
+}
+
 /// Runs the future; fails after `limit`.
 pub fn within<T>(limit: Duration, future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
@@ -83,6 +108,17 @@ pub fn within<T>(limit: Duration, future: impl Future<Output = T>) -> T {
         assert!(!is_late, "not within {limit:?}");
         polled
     }))
+}
+
+/// Runs `attempt` with times that grow, until it says true. For what takes no longer than it should unless the machine is busy with other things: a
+/// fault shows each time.
+pub fn in_one_of_several(
+    what: &str,
+    shortest: Duration,
+    mut attempt: impl FnMut(Duration) -> bool,
+) {
+    let mut times = [1, 3, 9, 27].map(|factor| factor * shortest).into_iter();
+    assert!(times.any(&mut attempt), "never: {what}");
 }
 
 /// Runs `step` until it says true; fails after `within`.

@@ -13,7 +13,7 @@ use std::{
 use serde_json::json;
 
 const BINARY: &str = env!(concat!("CARGO_BIN_EXE_", env!("CARGO_PKG_NAME")));
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 #[test]
 fn serves_and_stops() {
@@ -47,7 +47,7 @@ fn serves_and_stops() {
 
 #[test]
 fn is_not_ready_once_it_shuts_down() {
-    let mut service = Service::start(&["--shutdown-delay", "2s"]);
+    let mut service = Service::start(&["--shutdown-delay", "5s"]);
     service.terminate();
     let asked = Instant::now();
     while service.get("/readyz").0 != 503 {

@@ -81,7 +81,53 @@ pub(crate) async fn run(dir: &std::path::Path) -> Vec<String> {
         let mut read_only = subject::File::open(at("file")).await.unwrap();
         log!(read_only.write(b"lost"));
         log!(read_only.flush());
-        for name in ["link", "loop", "hard", "renamed", "bytes", "file"] {
+        log!(read_only.close());
+        log!(read_only.set_len(1));
+        log!(read_only.sync_data());
+        log!(async { read_only.metadata().await.map(|found| found.len()) });
+        log!(read_only.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o640)));
+        log!(async { subject::metadata(at("file")).await.map(|found| subject::unix::PermissionsExt::mode(&found.permissions())) });
+        log!(subject::set_permissions(at("file"), std::os::unix::fs::PermissionsExt::from_mode(0o600)));
+        log!(subject::set_permissions(at("missing"), std::os::unix::fs::PermissionsExt::from_mode(0o600)));
+        let mut options = subject::OpenOptions::new();
+        subject::unix::OpenOptionsExt::mode(&mut options, 0o604);
+        let mut appending = options.append(true).create(true).read(true).open(at("appended")).await.unwrap();
+        log!(appending.write_all(b"one"));
+        log!(appending.seek(SeekFrom::Start(0)));
+        log!(appending.write_all(b"two"));
+        log!(appending.seek(SeekFrom::Start(1)));
+        log!(appending.read_exact(&mut buffer));
+        log.push(format!("{buffer:?}"));
+        log!(appending.seek(SeekFrom::Start(100)));
+        log!(appending.read(&mut buffer));
+        log!(appending.close());
+        log!(async {
+            let found = subject::metadata(at("appended")).await?;
+            std::io::Result::Ok((found.len(), subject::unix::PermissionsExt::mode(&found.permissions())))
+        });
+        let mut builder = subject::DirBuilder::new();
+        subject::unix::DirBuilderExt::mode(&mut builder, 0o710);
+        log!(builder.create(at("a/private")));
+        log!(builder.create(at("a/private")));
+        log!(async { subject::metadata(at("a/private")).await.map(|found| subject::unix::PermissionsExt::mode(&found.permissions())) });
+        log!(subject::create_dir_all(at("file/deeper")));
+        log!(async { subject::read_dir(at("missing")).await.map(drop) });
+        log!(async { subject::read_dir(at("file")).await.map(drop) });
+        log!(async {
+            let mut entries = subject::read_dir(at("a/b")).await?;
+            let entry = entries.next().await.expect("there is one")?;
+            let found = entry.metadata().await?;
+            assert!(entries.next().await.is_none() && entries.next().await.is_none());
+            std::io::Result::Ok((entry.path(), found.is_dir(), subject::unix::DirEntryExt::ino(&entry) == subject::unix::MetadataExt::ino(&found)))
+        });
+        log!(subject::copy(at("a"), at("copy")));
+        log!(subject::copy(at("file"), at("a")));
+        log!(subject::write(at("a"), "text"));
+        log!(subject::rename(at("a"), at("file")));
+        log!(subject::hard_link(at("file"), at("hard")));
+        log!(subject::remove_dir(at("file")));
+        log!(subject::remove_dir_all(at("missing")));
+        for name in ["link", "loop", "hard", "renamed", "bytes", "file", "appended"] {
             log!(subject::remove_file(at(name)));
         }
         log!(subject::remove_dir_all(at("a")));
