@@ -1,4 +1,4 @@
-//! What does a TCP echo of 64 bytes cost the server: processor time and system calls for a round trip?
+//! What does a TCP echo cost the server: processor time and system calls for a round trip?
 //!
 //! The server has the first core (with more workers: all of them), the load generator the last one. Processor time is the server
 //! process's own clock over a fixed number of round trips in a closed loop, so it does not depend on how fast the load comes. The
@@ -9,11 +9,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use super::method::{Patience, Series, SystemCalls};
 use crate::bench::http::Contestant;
 use crate::load;
 use crate::measure::child::Child;
@@ -21,17 +21,21 @@ use crate::measure::machine::{self, Others};
 use crate::measure::statistics::Summary;
 use crate::measure::syscalls::{Counter, Counts};
 use crate::measure::table::{Csv, Samples, Table, cost_cells, median_cell};
-use crate::servers::{System, Work};
+use crate::servers::{self, System, Work};
 
 #[derive(Args, Clone)]
 pub struct Settings {
-    #[arg(long, default_value_t = 15)]
-    rounds: usize,
+    #[command(flatten)]
+    series: Series,
     /// Busy connections; several numbers give several tables
     #[arg(long, value_delimiter = ',', default_values_t = [64, 1])]
     connections: Vec<usize>,
-    #[arg(long, default_value_t = 1)]
-    workers: usize,
+    /// Several numbers give several tables
+    #[arg(long, value_delimiter = ',', default_values_t = [1])]
+    workers: Vec<usize>,
+    /// Of each message, up to 16,384; several numbers give several tables
+    #[arg(long, value_delimiter = ',', default_values_t = [load::echo::MESSAGE_BYTES])]
+    bytes: Vec<usize>,
     #[arg(
         long,
         value_delimiter = ',',
@@ -44,15 +48,10 @@ pub struct Settings {
     /// How many slices they are cut into
     #[arg(long, default_value_t = 10)]
     slices: u64,
-    /// Repeat what others disturbed, as long as the bench is no older than so many seconds
-    #[arg(long, default_value_t = 0)]
-    patience: u64,
-    /// Do not count system calls, which takes perf
-    #[arg(long)]
-    no_system_calls: bool,
-    /// Write every sample to this file
-    #[arg(long)]
-    csv: Option<PathBuf>,
+    #[command(flatten)]
+    patience: Patience,
+    #[command(flatten)]
+    system_calls: SystemCalls,
 }
 
 #[derive(Default)]
@@ -64,23 +63,49 @@ struct Results {
 }
 
 pub fn run(settings: &Settings) -> io::Result<()> {
-    let mut csv = Csv::create(
-        settings.csv.as_deref(),
-        "round,connections,workers,system,cpu_ns_per_trip,trips_per_second,p50_us,p99_us,others",
-    )?;
+    let mut csv = settings.series.csv("round,bytes,connections,workers,system,cpu_ns_per_trip,trips_per_second,p50_us,p99_us,others")?;
     println!("{}\n", machine::describe());
-    let deadline = Instant::now() + Duration::from_secs(settings.patience);
-    for &connections in &settings.connections {
-        measure(settings, connections, deadline, &mut csv)?;
+    let deadline = settings.patience.deadline();
+    for &bytes in &settings.bytes {
+        check(bytes)?;
+        for &workers in &settings.workers {
+            for &connections in &settings.connections {
+                let case = Case { bytes, workers, connections };
+                measure(settings, case, deadline, &mut csv)?;
+            }
+        }
     }
     Ok(())
 }
 
+fn check(bytes: usize) -> io::Result<()> {
+    // One byte of the servers' buffers is left, so that a whole message is a short read.
+    if (load::echo::MESSAGE_BYTES_MIN..servers::LARGE_BUFFER_BYTES).contains(&bytes) {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("messages of {bytes} bytes")))
+}
+
+/// What one table is about.
+#[derive(Clone, Copy)]
+struct Case {
+    bytes: usize,
+    workers: usize,
+    connections: usize,
+}
+
+impl Case {
+    fn work(self) -> Work {
+        if self.bytes < servers::BUFFER_BYTES { Work::Echo } else { Work::EchoLarge }
+    }
+}
+
 pub fn smoke() -> io::Result<()> {
     run(&Settings {
-        rounds: 1,
+        series: Series::SMOKE,
         connections: vec![8, 1],
-        workers: 1,
+        workers: vec![1],
+        bytes: vec![load::echo::MESSAGE_BYTES, 16 * 1024],
         systems: vec![
             System::Smolkit,
             System::Tokio,
@@ -90,10 +115,22 @@ pub fn smoke() -> io::Result<()> {
         ],
         round_trips: 2_000,
         slices: 2,
-        patience: 0,
-        no_system_calls: true,
-        csv: None,
+        patience: Patience::NONE,
+        system_calls: SystemCalls::LEFT_OUT,
     })
+}
+
+/// Processor time of the server in µs a round trip, measured once.
+pub fn cost(
+    system: System,
+    workers: usize,
+    connections: usize,
+    round_trips: u64,
+) -> io::Result<f64> {
+    let case = Case { bytes: load::echo::MESSAGE_BYTES, workers, connections };
+    let mut contest = Contest::start(system, case, round_trips / 4)?;
+    contest.slice(round_trips, Instant::now())?;
+    Ok(contest.cpu_time.as_secs_f64() * 1e6 / round_trips as f64)
 }
 
 /// One system in one round.
@@ -108,25 +145,21 @@ struct Contest {
     others: f64,
 }
 
-fn measure(
-    settings: &Settings,
-    connections: usize,
-    deadline: Instant,
-    csv: &mut Csv,
-) -> io::Result<()> {
+fn measure(settings: &Settings, case: Case, deadline: Instant, csv: &mut Csv) -> io::Result<()> {
     let systems: Vec<System> = settings
         .systems
         .iter()
         .copied()
-        .filter(|system| system.can(Work::Echo, settings.workers))
+        .filter(|system| system.can(case.work(), case.workers))
         .collect();
-    let trips = if connections == 1 { settings.round_trips / 10 } else { settings.round_trips };
+    let trips =
+        if case.connections == 1 { settings.round_trips / 10 } else { settings.round_trips };
     let slice_trips = trips / settings.slices;
     let mut results: BTreeMap<String, Results> = BTreeMap::new();
-    for round in 0..settings.rounds {
+    for round in 0..settings.series.rounds {
         let mut contests = (0..systems.len())
             .map(|turn| systems[(round + turn) % systems.len()])
-            .map(|system| Contest::start(system, connections, settings.workers, slice_trips))
+            .map(|system| Contest::start(system, case, slice_trips))
             .collect::<io::Result<Vec<_>>>()?;
         for _ in 0..settings.slices {
             for contest in &mut contests {
@@ -136,24 +169,25 @@ fn measure(
         }
         for mut contest in contests {
             let result = results.entry(contest.system.name()).or_default();
-            if !settings.no_system_calls {
+            if settings.system_calls.are_counted() {
                 result.counts.push(contest.count_calls(slice_trips)?);
                 result.counted_trips += slice_trips;
             }
             let line = contest.finish((slice_trips * settings.slices) as f64, result);
-            csv.line(&format!("{round},{connections},{},{line}", settings.workers))?;
+            let Case { bytes, workers, connections } = case;
+            csv.line(&format!("{round},{bytes},{connections},{workers},{line}"))?;
         }
     }
-    print(settings, connections, &systems, &results);
+    print(settings, case, &systems, &results);
     Ok(())
 }
 
 impl Contest {
-    fn start(system: System, connections: usize, workers: usize, warmth: u64) -> io::Result<Self> {
-        let (server_cores, load_cores) = machine::cores(workers);
-        let contestant = Contestant::Inside(system, Work::Echo);
-        let (server, port) = contestant.start(workers, &server_cores)?;
-        let mut load = load::echo::start(port, connections, &load_cores)?;
+    fn start(system: System, case: Case, warmth: u64) -> io::Result<Self> {
+        let (server_cores, load_cores) = machine::cores(case.workers);
+        let contestant = Contestant::Inside(system, case.work());
+        let (server, port) = contestant.start(case.workers, &server_cores)?;
+        let mut load = load::echo::start(port, case.connections, case.bytes, &load_cores)?;
         load::echo::round_trips(&mut load, warmth)?;
         Ok(Contest {
             system,
@@ -213,20 +247,14 @@ impl Contest {
     }
 }
 
-fn print(
-    settings: &Settings,
-    connections: usize,
-    systems: &[System],
-    results: &BTreeMap<String, Results>,
-) {
+fn print(settings: &Settings, case: Case, systems: &[System], results: &BTreeMap<String, Results>) {
     let cost = |system: System| results.get(&system.name()).map(|r| r.samples.cost.as_slice());
+    let Case { bytes, workers, connections } = case;
     let s = if connections == 1 { "" } else { "s" };
-    let workers = settings.workers;
     println!(
-        "Echo of {} bytes, {connections} connection{s}, {workers} worker{}, {} rounds. Processor time of the server in µs a round trip; ratios are medians of paired rounds.\n",
-        load::echo::MESSAGE_BYTES,
+        "Echo of {bytes} bytes, {connections} connection{s}, {workers} worker{}, {} rounds. Processor time of the server in µs a round trip; ratios are medians of paired rounds.\n",
         if workers == 1 { "" } else { "s" },
-        settings.rounds,
+        settings.series.rounds,
     );
     let mut table = Table::new(&[
         "system",
@@ -261,7 +289,7 @@ fn print(
     }
     table.print();
     machine::report_others(&others);
-    if !settings.no_system_calls {
+    if settings.system_calls.are_counted() {
         print_calls(systems, results);
     }
 }

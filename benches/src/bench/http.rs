@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
+use super::method::{Patience, Series};
 use crate::load::{self, wrk};
 use crate::measure::child::Child;
 use crate::measure::machine::{self, Others};
@@ -22,8 +23,8 @@ use crate::servers::{self, System, Work};
 
 #[derive(Args, Clone)]
 pub struct Settings {
-    #[arg(long, default_value_t = 15)]
-    rounds: usize,
+    #[command(flatten)]
+    series: Series,
     /// Several numbers give several tables
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2])]
     workers: Vec<usize>,
@@ -41,12 +42,8 @@ pub struct Settings {
     /// Rows to leave out
     #[arg(long, value_delimiter = ',')]
     without: Vec<String>,
-    /// Repeat what others disturbed, as long as the bench is no older than so many seconds
-    #[arg(long, default_value_t = 0)]
-    patience: u64,
-    /// Write every sample to this file
-    #[arg(long)]
-    csv: Option<PathBuf>,
+    #[command(flatten)]
+    patience: Patience,
 }
 
 #[derive(Clone)]
@@ -114,12 +111,9 @@ struct Results {
 }
 
 pub fn run(settings: &Settings) -> io::Result<()> {
-    let mut csv = Csv::create(
-        settings.csv.as_deref(),
-        "round,connections,workers,system,cpu_us_per_request,requests_per_second,p50_us,p99_us,others",
-    )?;
+    let mut csv = settings.series.csv("round,connections,workers,system,cpu_us_per_request,requests_per_second,p50_us,p99_us,others")?;
     println!("{}\n", machine::describe());
-    let deadline = Instant::now() + Duration::from_secs(settings.patience);
+    let deadline = settings.patience.deadline();
     for &workers in &settings.workers {
         measure(settings, workers, deadline, &mut csv)?;
     }
@@ -141,7 +135,7 @@ fn measure(
         .collect();
 
     let mut results: BTreeMap<String, Results> = BTreeMap::new();
-    for round in 0..settings.rounds {
+    for round in 0..settings.series.rounds {
         let mut contests = (0..contestants.len())
             .map(|turn| &contestants[(round + turn) % contestants.len()])
             .map(|contestant| Contest::start(contestant, settings.connections, workers))
@@ -162,7 +156,7 @@ fn measure(
     let s = if workers == 1 { "" } else { "s" };
     println!(
         "HTTP GET, {} connections, {workers} worker{s}, {} rounds of {} × 1 s. Processor time of the server in µs a request; ratios are medians of paired rounds.\n",
-        settings.connections, settings.rounds, settings.slices
+        settings.connections, settings.series.rounds, settings.slices
     );
     let cost = |name: &str| results.get(name).map(|result| result.samples.cost.as_slice());
     let mut table = Table::new(&[

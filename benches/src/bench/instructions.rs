@@ -118,7 +118,8 @@ fn counted(
     let port = contestant.port(&mut server)?;
     match contestant {
         Contestant::Inside(_, Work::Echo) => {
-            let mut load = load::echo::start(port, connections, &load_cores)?;
+            let mut load =
+                load::echo::start(port, connections, load::echo::MESSAGE_BYTES, &load_cores)?;
             load::echo::round_trips(&mut load, requests)?;
         }
         _ => {

@@ -1,8 +1,9 @@
-//! How large is the smallest program, how many threads does it start, and how long does it take from start to end?
+//! How large is the smallest program, of how many crates is it made, how many threads does it start, and how long does it take from start to end?
 //!
 //! For each system three programs, built in a scratch folder with the crates of this folder's lock file: `nothing` is `block_on` of an empty
 //! future, `spawn` spawns a task and prints its output, `echo` is a TCP echo server. The profile is the same for all: release (`opt-level = 3`), fat LTO,
-//! one codegen unit, `panic = "abort"`, stripped. Threads are counted by strace.
+//! one codegen unit, `panic = "abort"`, stripped. `std` is a program that only prints, on no system at all: the floor. Crates are those of
+//! `cargo tree` with the features that the programs need, the system's own among them. Threads and system calls are counted by strace.
 
 use std::fs;
 use std::io;
@@ -54,10 +55,31 @@ strip = true
 [workspace]
 "#;
 
-const SYSTEMS: [System; 5] = [
+const SYSTEMS: [System; 6] = [
+    System {
+        name: "std",
+        dependencies: "",
+        programs: [
+            "fn main() {}",
+            r#"fn main() { println!("hello") }"#,
+            r#"
+use std::{io, net::TcpListener, thread};
+fn main() -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    loop {
+        let (stream, _) = listener.accept()?;
+        thread::spawn(move || io::copy(&mut &stream, &mut &stream));
+    }
+}"#,
+        ],
+    },
     System {
         name: "smolkit",
-        dependencies: concat!("smolkit = { path = \"", env!("CARGO_MANIFEST_DIR"), "/..\" }"),
+        dependencies: concat!(
+            "smolkit = { path = \"",
+            env!("CARGO_MANIFEST_DIR"),
+            "/..\", default-features = false, features = [\"net\"] }"
+        ),
         programs: [
             "fn main() { smolkit::block_on(async {}); }",
             r#"fn main() { smolkit::block_on(smolkit::spawn(async { println!("hello") })); }"#,
@@ -208,7 +230,7 @@ fn measure(settings: &Settings) -> io::Result<()> {
     }
     println!("{}\n", machine::describe());
     println!(
-        "opt-level 3, fat LTO, one codegen unit, panic = abort, stripped. Size in KiB; threads of `nothing`, and µs from its start to its end, {} rounds.\n",
+        "opt-level 3, fat LTO, one codegen unit, panic = abort, stripped. Size in kB (1,000 bytes); threads and system calls of `nothing`, and µs from its start to its end, {} rounds.\n",
         settings.rounds
     );
     let mut micros = vec![Vec::new(); SYSTEMS.len()];
@@ -218,15 +240,26 @@ fn measure(settings: &Settings) -> io::Result<()> {
             micros[index].push(start_to_end(&program(&SYSTEMS[index], PROGRAMS[0]))?);
         }
     }
-    let mut table =
-        Table::new(&["system", "nothing", "spawn", "echo", "threads", "µs", "quartiles"]);
+    let mut table = Table::new(&[
+        "system",
+        "nothing",
+        "spawn",
+        "echo",
+        "crates",
+        "threads",
+        "system calls",
+        "µs",
+        "quartiles",
+    ]);
     for (system, micros) in SYSTEMS.iter().zip(&micros) {
         let mut cells = vec![system.name.to_owned()];
         for name in PROGRAMS {
             let bytes = fs::metadata(program(system, name))?.len();
-            cells.push(format!("{:.0}", bytes as f64 / 1024.0));
+            cells.push(format!("{:.0}", bytes as f64 / 1000.0));
         }
-        cells.push(threads(&program(system, PROGRAMS[0]))?.to_string());
+        cells.push(crates(&settings.scratch.join(system.name))?.to_string());
+        let (threads, calls) = traced(&program(system, PROGRAMS[0]))?;
+        cells.extend([threads.to_string(), calls.to_string()]);
         let Some(summary) = Summary::of(micros) else { continue };
         cells.push(format!("{:.0}", summary.median));
         cells.push(format!("{:.0}–{:.0}", summary.lower_quartile, summary.upper_quartile));
@@ -268,14 +301,35 @@ fn start_to_end(program: &Path) -> io::Result<f64> {
     Ok(micros)
 }
 
-/// All that it ever starts, and the first one.
-fn threads(program: &Path) -> io::Result<usize> {
+/// How many crates a package stands on.
+fn crates(folder: &Path) -> io::Result<usize> {
+    let output = Command::new("cargo")
+        .args(["tree", "--offline", "--edges", "normal", "--prefix", "none", "--no-dedupe"])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()?;
+    if !output.status.success() {
+        return Err(io::Error::other(String::from_utf8_lossy(&output.stderr)));
+    }
+    let said = String::from_utf8_lossy(&output.stdout);
+    let mut lines: Vec<_> = said.lines().filter(|line| !line.is_empty()).collect();
+    lines.sort_unstable();
+    lines.dedup();
+    // The package itself is the first line.
+    Ok(lines.len() - 1)
+}
+
+/// How many threads it ever has, and how many system calls it makes.
+fn traced(program: &Path) -> io::Result<(usize, usize)> {
     let output = Command::new("strace")
-        .args(["-f", "-e", "trace=clone,clone3", "-e", "signal=none"])
+        .args(["-f", "-e", "signal=none"])
         .arg(program)
         .stdin(Stdio::null())
+        .stdout(Stdio::null())
         .output()
         .map_err(|error| io::Error::new(error.kind(), format!("cannot start strace: {error}")))?;
     let said = String::from_utf8_lossy(&output.stderr);
-    Ok(1 + said.matches("clone3(").count() + said.matches("clone(").count())
+    let is_call = |line: &&str| line.contains('(') && !line.contains("resumed>");
+    let calls = said.lines().filter(is_call).count();
+    Ok((1 + said.matches("clone3(").count() + said.matches("clone(").count(), calls))
 }

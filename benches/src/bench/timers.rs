@@ -6,24 +6,27 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
-use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use futures_lite::future::{or, ready, yield_now};
 
+use super::method::Series;
 use crate::measure::child::Child;
 use crate::measure::cpu;
 use crate::measure::machine;
-use crate::measure::table::{Csv, Table, cost_cells, median_cell};
+use crate::measure::table::{Table, cost_cells, median_cell};
 use crate::servers::System;
+use crate::words::word;
 
 #[derive(Args, Clone)]
 pub struct Settings {
-    #[arg(long, default_value_t = 15)]
-    rounds: usize,
+    #[command(flatten)]
+    series: Series,
     #[arg(
         long,
         value_delimiter = ',',
@@ -35,9 +38,6 @@ pub struct Settings {
     /// Operations of each kind in a round, instead of as many as that kind takes
     #[arg(long)]
     count: Option<u64>,
-    /// Write every sample to this file
-    #[arg(long)]
-    csv: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -71,7 +71,7 @@ impl Kind {
     ];
 
     fn name(self) -> String {
-        self.to_possible_value().expect("no variant is skipped").get_name().to_owned()
+        word(&self)
     }
 
     fn usual_count(self) -> u64 {
@@ -101,12 +101,12 @@ struct Samples {
 
 pub fn run(settings: &Settings) -> io::Result<()> {
     let head = "round,kind,system,cpu_ns_per_operation,late_p50_us,late_p99_us";
-    let mut csv = Csv::create(settings.csv.as_deref(), head)?;
+    let mut csv = settings.series.csv(head)?;
     println!("{}\n", machine::describe());
     for &kind in &settings.kinds {
         let count = settings.count.unwrap_or(kind.usual_count());
         let mut results: BTreeMap<String, Samples> = BTreeMap::new();
-        for round in 0..settings.rounds {
+        for round in 0..settings.series.rounds {
             for turn in 0..settings.systems.len() {
                 let system = settings.systems[(round + turn) % settings.systems.len()];
                 let [nanos, p50, p99] = measure(system, kind, count)?;
@@ -119,7 +119,7 @@ pub fn run(settings: &Settings) -> io::Result<()> {
         }
         println!(
             "{kind}, 1 worker or thread, {} rounds with a count of {count}. Processor time of the process in ns an operation; ratios are medians of paired rounds.\n",
-            settings.rounds,
+            settings.series.rounds,
         );
         print(kind, &settings.systems, &results);
     }
@@ -160,7 +160,12 @@ pub fn smoke() -> io::Result<()> {
         System::TokioLocal,
         System::SmolLocal,
     ];
-    run(&Settings { rounds: 1, systems, kinds: Kind::ALL.into(), count: Some(100), csv: None })
+    run(&Settings { series: Series::SMOKE, systems, kinds: Kind::ALL.into(), count: Some(100) })
+}
+
+/// Processor time in ns an operation, measured once.
+pub fn cost(system: System, kind: Kind, count: u64) -> io::Result<f64> {
+    Ok(measure(system, kind, count)?[0])
 }
 
 /// Nanoseconds of processor time an operation, and how late the sleeps were.
@@ -202,7 +207,9 @@ pub fn run_one(run: &Run) -> io::Result<()> {
             let local: &_ = Box::leak(Box::new(smol::LocalExecutor::new()));
             smol::block_on(local.run(work(local, OfSmol, kind, count)))
         }
-        System::Epoll => Err(io::Error::other("epoll has no timers")),
+        System::Epoll | System::EpollBuffers | System::Monoio => {
+            Err(io::Error::other("not part of this bench"))
+        }
     }
 }
 
@@ -359,11 +366,19 @@ async fn work(on: impl Spawn, time: impl Time, kind: Kind, count: u64) -> io::Re
     let mut operations = count;
     if kind == Kind::TimeoutCrowd {
         let mut random = Random(7);
+        let asleep = Arc::new(AtomicU64::new(0));
         for _ in 0..count {
             let long = SECOND * 600 + random.below(SECOND * 600);
-            crowd.push(on.spawn(nap(time, long)));
+            let asleep = asleep.clone();
+            crowd.push(on.spawn(async move {
+                asleep.fetch_add(1, Ordering::Relaxed);
+                nap(time, long).await
+            }));
         }
-        // All of them have begun to sleep when the last one has ended.
+        // Who is spawned last need not be the last to run. A nap more, for the one who has only just been counted.
+        while asleep.load(Ordering::Relaxed) < count {
+            on.spawn(nap(time, SECOND / 100)).await?;
+        }
         on.spawn(nap(time, SECOND / 100)).await?;
         operations = CROWD_OPERATIONS;
     }

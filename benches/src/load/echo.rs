@@ -8,8 +8,12 @@ use clap::Args;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
 use crate::measure::child::Child;
+use crate::measure::cpu;
 
+/// What a message holds unless the bench says otherwise.
 pub const MESSAGE_BYTES: usize = 64;
+/// A message begins with its number.
+pub const MESSAGE_BYTES_MIN: usize = 8;
 /// An echo that takes longer is lost.
 const ANSWER_TIMEOUT: rustix::event::Timespec = rustix::event::Timespec { tv_sec: 10, tv_nsec: 0 };
 
@@ -18,6 +22,7 @@ const ANSWER_TIMEOUT: rustix::event::Timespec = rustix::event::Timespec { tv_sec
 pub struct Settings {
     pub port: u16,
     pub connections: usize,
+    pub message_bytes: usize,
 }
 
 /// What one line of input led to.
@@ -27,9 +32,14 @@ pub struct Outcome {
     pub p99: Duration,
 }
 
-pub fn start(port: u16, connections: usize, cores: &[usize]) -> io::Result<Child> {
-    let mut child =
-        Child::myself(&["load".into(), port.to_string(), connections.to_string()], cores)?;
+pub fn start(
+    port: u16,
+    connections: usize,
+    message_bytes: usize,
+    cores: &[usize],
+) -> io::Result<Child> {
+    let numbers = [usize::from(port), connections, message_bytes].map(|number| number.to_string());
+    let mut child = Child::myself(&[&["load".into()], &numbers[..]].concat(), cores)?;
     child.hear("ready")?;
     Ok(child)
 }
@@ -46,7 +56,8 @@ pub fn round_trips(child: &mut Child, count: u64) -> io::Result<Outcome> {
 
 /// The life of a load process.
 pub fn run(settings: &Settings) -> io::Result<()> {
-    let mut load = Load::connect(settings.port, settings.connections)?;
+    cpu::raise_open_files()?;
+    let mut load = Load::connect(settings)?;
     println!("ready");
     for line in io::stdin().lock().lines() {
         let count = line?.parse().map_err(|_| io::Error::other("not a number of round trips"))?;
@@ -69,11 +80,14 @@ struct Connection {
     stream: TcpStream,
     sent: u64,
     sent_at: Instant,
-    message: [u8; MESSAGE_BYTES],
+    message: Vec<u8>,
+    echo: Vec<u8>,
+    received: usize,
 }
 
 impl Load {
-    fn connect(port: u16, count: usize) -> io::Result<Load> {
+    fn connect(settings: &Settings) -> io::Result<Load> {
+        let Settings { port, connections: count, message_bytes } = *settings;
         let poller = epoll::create(CreateFlags::CLOEXEC)?;
         let mut connections = Vec::new();
         for index in 0..count {
@@ -82,8 +96,15 @@ impl Load {
             stream.set_nonblocking(true)?;
             let edges = EventFlags::IN | EventFlags::ET;
             epoll::add(&poller, &stream, EventData::new_u64(index as u64), edges)?;
-            let message = [index as u8; MESSAGE_BYTES];
-            connections.push(Connection { stream, sent: 0, sent_at: Instant::now(), message });
+            connections.push(Connection {
+                stream,
+                sent: 0,
+                sent_at: Instant::now(),
+                message: vec![index as u8; message_bytes],
+                // One more, so that a whole echo is a short read.
+                echo: vec![0; message_bytes + 1],
+                received: 0,
+            });
         }
         Ok(Load { poller, connections })
     }
@@ -106,7 +127,8 @@ impl Load {
             }
             for event in events.drain(..) {
                 let connection = &mut self.connections[event.data.u64() as usize];
-                nanos.push(connection.receive()?.as_nanos() as u64);
+                let Some(elapsed) = connection.receive()? else { continue };
+                nanos.push(elapsed.as_nanos() as u64);
                 if to_send > 0 {
                     connection.send()?;
                     to_send -= 1;
@@ -125,14 +147,19 @@ impl Connection {
         self.stream.write_all(&self.message)
     }
 
-    fn receive(&mut self) -> io::Result<Duration> {
-        let mut echo = [0; MESSAGE_BYTES + 1];
-        // So small a message comes in one piece on the loopback interface.
-        let count = self.stream.read(&mut echo)?;
-        let elapsed = self.sent_at.elapsed();
-        if echo[..count] != self.message {
-            return Err(io::Error::other(format!("not the echo of what was sent ({count} bytes)")));
+    /// `None`: the rest is still to come. A short read means that there is no more for now.
+    fn receive(&mut self) -> io::Result<Option<Duration>> {
+        let count = self.stream.read(&mut self.echo[self.received..])?;
+        self.received += count;
+        if count > 0 && self.received < self.message.len() {
+            return Ok(None);
         }
-        Ok(elapsed)
+        let elapsed = self.sent_at.elapsed();
+        let echo = &self.echo[..std::mem::take(&mut self.received)];
+        if echo != self.message {
+            let message = format!("not the echo of what was sent ({} bytes)", echo.len());
+            return Err(io::Error::other(message));
+        }
+        Ok(Some(elapsed))
     }
 }

@@ -2,4 +2,7 @@
 
 pub mod echo;
 pub mod http;
+pub mod proxy;
+pub mod tls;
+pub mod udp;
 pub mod wrk;

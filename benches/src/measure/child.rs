@@ -93,6 +93,17 @@ impl Child {
     }
 }
 
+/// This program, as something that says "figures" and two of them in the end.
+pub fn two_figures(arguments: &[String], cores: &[usize]) -> io::Result<(f64, f64)> {
+    let what = arguments.join(" ");
+    let mut child = Child::myself(arguments, cores)?;
+    let said = child
+        .hear("figures ")
+        .map_err(|error| io::Error::new(error.kind(), format!("{what}: {error}")))?;
+    let figures = said.split_once(' ').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
+    figures.ok_or_else(|| io::Error::other(format!("{what}: not two figures: {said:?}")))
+}
+
 fn end_with_parent() -> io::Result<()> {
     // SAFETY: a plain system call.
     match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } {

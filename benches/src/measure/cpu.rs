@@ -19,6 +19,42 @@ pub fn time_of_process(pid: u32) -> io::Result<Duration> {
     Ok(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
 }
 
+/// What this process, all its threads, has used so far: context switches among other things.
+pub fn usage_of_process() -> io::Result<libc::rusage> {
+    // SAFETY: it is made of numbers, for which zero is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: `usage` is a valid place for the result.
+    match unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut usage) } {
+        0 => Ok(usage),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// As many descriptors as this process and its children may have.
+pub fn raise_open_files() -> io::Result<u64> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a valid place for the result.
+    if unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: `limit` is read only.
+    match unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) } {
+        0 => Ok(limit.rlim_cur),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The memory of a process that is in use.
+pub fn resident_bytes(pid: u32) -> io::Result<u64> {
+    let pages = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
+    let pages = pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    let pages = pages.ok_or_else(|| io::Error::other("/proc/PID/statm is not as expected"))?;
+    // SAFETY: a plain query.
+    let page_bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    Ok(pages * page_bytes as u64)
+}
+
 /// Keeps the calling thread, and whatever it starts, on these cores.
 pub fn pin(cores: &[usize]) -> io::Result<()> {
     // SAFETY: a `cpu_set_t` of zeros is the empty set.

@@ -10,6 +10,9 @@ use super::cpu;
 /// More than this share of a core used by others spoils a figure.
 const QUIET_SHARE_MAX: f64 = 0.1;
 
+/// The machine's time comes in ticks of 10 ms, ours in nanoseconds: one too many at the start of a window, one at its end. In short windows that is most of it.
+const TICKS_MAY_ERR: Duration = Duration::from_millis(20);
+
 /// Cores, kernel and the peers' versions; nothing that names the machine.
 pub fn describe() -> String {
     let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -73,9 +76,10 @@ impl Others {
         Ok(Others { start: Instant::now(), machine: cpu::time_of_machine()? })
     }
 
-    /// The share of a core that went to neither of the processes measured, which used `ours`.
+    /// The share of a core that went to neither of the processes measured, which used `ours`; as far as ticks tell.
     pub fn share(&self, ours: Duration) -> io::Result<f64> {
         let used = cpu::time_of_machine()?.saturating_sub(self.machine).saturating_sub(ours);
+        let used = used.saturating_sub(TICKS_MAY_ERR);
         Ok(used.as_secs_f64() / self.start.elapsed().as_secs_f64())
     }
 }

@@ -1,5 +1,6 @@
 //! Processes, clocks, counters and tables.
 
+pub mod callgrind;
 pub mod child;
 pub mod cpu;
 pub mod machine;

@@ -6,8 +6,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd};
 use std::process::{Child, Command, Stdio};
 
-/// Those that a server may make while it serves; all others are counted as "other".
-const NAMES: [&str; 17] = [
+/// Those that matter in one bench or another; all others are counted as "other".
+const NAMES: [&str; 31] = [
     "epoll_wait",
     "epoll_pwait",
     "epoll_pwait2",
@@ -16,15 +16,29 @@ const NAMES: [&str; 17] = [
     "readv",
     "recvfrom",
     "recvmsg",
+    "recvmmsg",
     "write",
     "writev",
     "sendto",
     "sendmsg",
+    "sendmmsg",
+    "splice",
     "futex",
     "timerfd_settime",
     "accept4",
     "sched_yield",
     "madvise",
+    "openat",
+    "openat2",
+    "close",
+    "lseek",
+    "fcntl",
+    "statx",
+    "newfstat",
+    "preadv2",
+    "copy_file_range",
+    "ftruncate",
+    "io_uring_enter",
 ];
 const ALL: &str = "raw_syscalls:sys_enter";
 
@@ -132,6 +146,22 @@ fn pipe() -> io::Result<(File, File)> {
     // SAFETY: as above.
     let write = unsafe { File::from_raw_fd(ends[1]) };
     Ok((read, write))
+}
+
+/// For a table: calls for each of `units`, and by name those that come at least once in a hundred.
+pub fn cell(counts: &[Counts], units: u64) -> String {
+    if units == 0 {
+        return "-".into();
+    }
+    let mut by_name: BTreeMap<&str, u64> = BTreeMap::new();
+    for (name, count) in counts.iter().flat_map(|counts| &counts.by_name) {
+        *by_name.entry(name).or_default() += count;
+    }
+    let each = |count: u64| count as f64 / units as f64;
+    let total: u64 = counts.iter().map(|counts| counts.total).sum();
+    let names = by_name.iter().filter(|&(_, &count)| each(count) >= 0.01);
+    let names: Vec<_> = names.map(|(name, &count)| format!("{name} {:.2}", each(count))).collect();
+    format!("{:.2}: {}", each(total), names.join(", "))
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ use std::os::fd::AsFd;
 
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
-use super::futures_io::BUFFER_BYTES;
-
 const LISTENER: u64 = u64::MAX;
 const EVENTS_MAX: usize = 1024;
 
-pub fn echo(listener: TcpListener) -> io::Result<()> {
+/// One buffer serves all connections, or each has its own.
+pub fn echo(listener: TcpListener, buffer_bytes: usize, own_buffers: bool) -> io::Result<()> {
+    let mut buffers = vec![vec![0; buffer_bytes]];
     let poller = epoll::create(CreateFlags::CLOEXEC)?;
     let edges = EventFlags::IN | EventFlags::ET;
     epoll::add(&poller, &listener, EventData::new_u64(LISTENER), edges)?;
@@ -26,10 +26,14 @@ pub fn echo(listener: TcpListener) -> io::Result<()> {
                     let data = EventData::new_u64(streams.len() as u64);
                     epoll::add(poller.as_fd(), &stream, data, edges)?;
                     streams.push(Some(stream));
+                    if own_buffers {
+                        buffers.push(vec![0; buffer_bytes]);
+                    }
                     Ok(())
                 })?;
             } else if let Some(stream) = &streams[key as usize] {
-                if !serve(stream) {
+                let buffer = (key as usize + 1).min(buffers.len() - 1);
+                if !serve(stream, &mut buffers[buffer]) {
                     streams[key as usize] = None;
                 }
             }
@@ -55,10 +59,9 @@ fn accept(
 }
 
 /// False: the connection is over.
-fn serve(mut stream: &TcpStream) -> bool {
-    let mut buffer = [0; BUFFER_BYTES];
+fn serve(mut stream: &TcpStream, buffer: &mut [u8]) -> bool {
     loop {
-        match stream.read(&mut buffer) {
+        match stream.read(buffer) {
             Ok(0) => return false,
             Ok(count) => {
                 // The other end waits for the echo before it sends more, so this always fits.

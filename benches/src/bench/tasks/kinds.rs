@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use super::slot::Slot;
 use super::systems::{Count, Spawn, System, Work};
 use crate::measure::cpu;
+use crate::words::word;
 
 /// Tasks that wait for blocking work at the same time.
 const BLOCKING_TASKS: u64 = 64;
@@ -48,14 +49,17 @@ pub enum Kind {
 
 impl Kind {
     pub fn name(self) -> String {
-        self.to_possible_value().expect("no variant is skipped").get_name().to_owned()
+        word(&self)
     }
 
     pub fn suits(self, system: System) -> bool {
         match self {
             Kind::PingPongMpsc => matches!(system, System::Tokio | System::TokioLocal),
+            Kind::Wake => system != System::Bare,
             // The static executor has the pool of smol, and monoio none unless told to.
-            kind if kind.blocks() => !system.is_monoio() && system != System::SmolStatic,
+            kind if kind.blocks() => {
+                !system.is_monoio() && !matches!(system, System::SmolStatic | System::Bare)
+            }
             _ => true,
         }
     }

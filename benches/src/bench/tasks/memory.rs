@@ -1,12 +1,13 @@
 //! How much memory does a task take that waits?
 
-use std::fs;
 use std::io;
+use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::slot::Slot;
 use super::systems::{Spawn, Work};
+use crate::measure::cpu;
 
 /// So many first, for what is made only once.
 const WARMTH: u64 = 1000;
@@ -19,9 +20,9 @@ pub struct Parked {
 impl Work for Parked {
     async fn run<S: Spawn>(self, on: S) -> io::Result<()> {
         park(on, WARMTH).await;
-        let before = resident_bytes()?;
+        let before = cpu::resident_bytes(process::id())?;
         park(on, self.tasks).await;
-        let grown = resident_bytes()?.saturating_sub(before);
+        let grown = cpu::resident_bytes(process::id())?.saturating_sub(before);
         println!("figures {:.1} {grown}", grown as f64 / self.tasks as f64);
         Ok(())
     }
@@ -43,13 +44,4 @@ async fn park(on: impl Spawn, tasks: u64) {
         }));
     }
     are_parked.take().await;
-}
-
-fn resident_bytes() -> io::Result<u64> {
-    let pages = fs::read_to_string("/proc/self/statm")?;
-    let pages = pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok());
-    let pages = pages.ok_or_else(|| io::Error::other("/proc/self/statm is not as expected"))?;
-    // SAFETY: a plain query.
-    let page_bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    Ok(pages * page_bytes as u64)
 }

@@ -12,24 +12,25 @@ mod tables;
 mod wake;
 
 use std::io;
-use std::path::PathBuf;
 use std::thread;
 
 use clap::{Args, ValueEnum};
 
-use self::kinds::{Kind, Repeat};
+pub use self::kinds::Kind;
+use self::kinds::Repeat;
 use self::memory::Parked;
-use self::systems::System;
+pub use self::systems::System;
 use self::tables::{Case, Results};
 use self::wake::Wake;
-use crate::measure::child::Child;
+use super::method::Series;
+use crate::measure::child;
 use crate::measure::machine;
 use crate::measure::table::Csv;
 
 #[derive(Args, Clone)]
 pub struct Settings {
-    #[arg(long, default_value_t = 15)]
-    rounds: usize,
+    #[command(flatten)]
+    series: Series,
     /// All of them if none is named
     #[arg(long, value_delimiter = ',')]
     systems: Vec<System>,
@@ -45,9 +46,6 @@ pub struct Settings {
     /// Operations of each kind in a round; a hundredth of it of wake-ups from another thread
     #[arg(long, default_value_t = 1_000_000)]
     operations: u64,
-    /// Write every sample to this file
-    #[arg(long)]
-    csv: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -64,10 +62,8 @@ pub struct Run {
 }
 
 pub fn run(settings: &Settings) -> io::Result<()> {
-    let mut csv = Csv::create(
-        settings.csv.as_deref(),
-        "round,kind,workers,tasks,system,first_figure,second_figure",
-    )?;
+    let mut csv =
+        settings.series.csv("round,kind,workers,tasks,system,first_figure,second_figure")?;
     println!("{}\n", machine::describe());
     let systems = all_if_none(&settings.systems);
     for kind in all_if_none(&settings.kinds) {
@@ -88,7 +84,7 @@ pub fn run(settings: &Settings) -> io::Result<()> {
                 for &tasks in counts {
                     let case = Case { kind, is_local, workers, tasks };
                     let figures = measure(settings, &systems, case, &mut csv)?;
-                    tables::print(settings.rounds, settings.operations, &case, &figures);
+                    tables::print(settings.series.rounds, settings.operations, &case, &figures);
                     results.push((case, figures));
                 }
             }
@@ -102,13 +98,12 @@ pub fn run(settings: &Settings) -> io::Result<()> {
 
 pub fn smoke() -> io::Result<()> {
     run(&Settings {
-        rounds: 1,
+        series: Series::SMOKE,
         systems: Vec::new(),
         kinds: Vec::new(),
         workers: vec![2],
         counts: vec![100],
         operations: 2000,
-        csv: None,
     })
 }
 
@@ -132,6 +127,18 @@ fn all_if_none<T: ValueEnum>(some: &[T]) -> Vec<T> {
     if some.is_empty() { T::value_variants().to_vec() } else { some.to_vec() }
 }
 
+/// Processor time in ns an operation, measured once.
+pub fn cost(
+    system: System,
+    kind: Kind,
+    workers: usize,
+    tasks: u64,
+    operations: u64,
+) -> io::Result<f64> {
+    let case = Case { kind, is_local: system.is_local(), workers, tasks };
+    Ok(measure_once(operations, system, case)?.0)
+}
+
 fn measure(
     settings: &Settings,
     systems: &[System],
@@ -139,10 +146,10 @@ fn measure(
     csv: &mut Csv,
 ) -> io::Result<Results> {
     let mut results = Results::default();
-    for round in 0..settings.rounds {
+    for round in 0..settings.series.rounds {
         for turn in 0..systems.len() {
             let system = systems[(round + turn) % systems.len()];
-            let (first, second) = measure_once(settings, system, case)?;
+            let (first, second) = measure_once(settings.operations, system, case)?;
             let Case { kind, workers, tasks, .. } = case;
             csv.line(&format!(
                 "{round},{},{workers},{tasks},{system},{first},{second}",
@@ -155,10 +162,10 @@ fn measure(
 }
 
 /// Such a process, and the two figures that it says in the end.
-fn measure_once(settings: &Settings, system: System, case: Case) -> io::Result<(f64, f64)> {
+fn measure_once(operations: u64, system: System, case: Case) -> io::Result<(f64, f64)> {
     let count = match case.kind {
-        Kind::Wake => settings.operations.div_ceil(100),
-        _ => settings.operations,
+        Kind::Wake => operations.div_ceil(100),
+        _ => operations,
     };
     let mut arguments = vec!["run".into(), system.name(), case.kind.name(), count.to_string()];
     arguments.extend(["--workers".into(), case.workers.to_string()]);
@@ -167,12 +174,5 @@ fn measure_once(settings: &Settings, system: System, case: Case) -> io::Result<(
     let is_alone = case.is_local && case.kind != Kind::Wake && !case.kind.blocks();
     let all = thread::available_parallelism().map_or(1, usize::from);
     let cores: Vec<usize> = if is_alone { vec![0] } else { (0..all).collect() };
-    let mut child = Child::myself(&arguments, &cores)?;
-    let said = child
-        .hear("figures ")
-        .map_err(|error| io::Error::other(format!("{system}, {}: {error}", case.kind.name())))?;
-    let figures = said
-        .split_once(' ')
-        .and_then(|(first, second)| Some((first.parse().ok()?, second.parse().ok()?)));
-    figures.ok_or_else(|| io::Error::other(format!("not two figures: {said:?}")))
+    child::two_figures(&arguments, &cores)
 }

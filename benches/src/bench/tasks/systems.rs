@@ -1,13 +1,17 @@
 //! The systems, and each one's usual way to spawn, to yield, to lock and to block.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
+use crate::words::word;
 use async_executor::StaticExecutor;
+use async_task::Runnable;
 use clap::ValueEnum;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -30,18 +34,20 @@ pub enum System {
     Monoio,
     /// monoio on io_uring
     MonoioUring,
+    /// The tasks of async-task in a queue, and no executor: the floor for all whose tasks those are
+    Bare,
 }
 
 impl System {
     /// What the command line calls it.
     pub fn name(self) -> String {
-        self.to_possible_value().expect("no variant is skipped").get_name().to_owned()
+        word(&self)
     }
 
     /// Has one thread, whatever it is asked for.
     pub fn is_local(self) -> bool {
         use System::*;
-        matches!(self, SmolkitLocal | TokioLocal | SmolLocal | Monoio | MonoioUring)
+        matches!(self, SmolkitLocal | TokioLocal | SmolLocal | Monoio | MonoioUring | Bare)
     }
 
     pub fn is_monoio(self) -> bool {
@@ -157,6 +163,17 @@ pub fn run(system: System, workers: usize, work: impl Work) -> io::Result<()> {
             let mut runtime = monoio::RuntimeBuilder::<monoio::IoUringDriver>::new().build()?;
             runtime.block_on(async { monoio::spawn(work.run(OnMonoio)).await })
         }
+        System::Bare => {
+            let mut root = bare(work.run(OnBare));
+            while let Some(runnable) = BARE.with_borrow_mut(VecDeque::pop_front) {
+                runnable.run();
+            }
+            // Everything that was there to run has run.
+            match Pin::new(&mut root).poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(result) => result,
+                Poll::Pending => Err(io::Error::other("the work waits for another thread")),
+            }
+        }
     }
 }
 
@@ -264,6 +281,33 @@ impl Spawn for OnSmolLocal {
     }
     fn unblock(self, job: impl FnOnce() -> u64 + Send + 'static) -> Self::Handle {
         smol::unblock(job)
+    }
+}
+
+thread_local! {
+    static BARE: RefCell<VecDeque<Runnable>> = const { RefCell::new(VecDeque::new()) };
+}
+
+fn bare<T: Send + 'static>(
+    future: impl Future<Output = T> + Send + 'static,
+) -> async_task::Task<T> {
+    let push = |runnable| BARE.with_borrow_mut(|queue| queue.push_back(runnable));
+    let (runnable, task) = async_task::spawn(future, push);
+    runnable.schedule();
+    task
+}
+
+#[derive(Clone, Copy)]
+struct OnBare;
+
+impl Spawn for OnBare {
+    type Handle = async_task::Task<u64>;
+    type Mutex = async_lock::Mutex<u64>;
+    fn spawn(self, future: impl Future<Output = u64> + Send + 'static) -> Self::Handle {
+        bare(future)
+    }
+    fn unblock(self, _job: impl FnOnce() -> u64 + Send + 'static) -> Self::Handle {
+        unreachable!("no kind of blocking work is run without an executor")
     }
 }
 
