@@ -13,7 +13,7 @@ use std::process::Stdio;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use smolkit_process::unix::Signal;
 use smolkit_process::{Command, Pty, WindowSize};
-use support::{alone, open_fds, rounds, within};
+use support::{alone, open_fds, rounds, start_reactor, within};
 
 const SIZE: WindowSize = WindowSize { rows: 30, columns: 100 };
 
@@ -201,7 +201,7 @@ fn descriptors_do_not_pile_up() {
                 assert_eq!(pty.read(&mut [0]).await.unwrap(), 0);
                 assert!(child.status().await.unwrap().success());
             };
-            // What the runtime itself opens is there before.
+            start_reactor();
             once().await;
             let before = open_fds();
             for _ in 0..rounds(50, 1_000) {

@@ -18,7 +18,7 @@ use futures_lite::{AsyncWriteExt, StreamExt, future};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, WaitId, WaitIdOptions, getrlimit, setrlimit, waitid};
 use smolkit_process::{Command, Line};
-use support::{open_fds, pool_is_quiet, rounds, within};
+use support::{open_fds, pool_is_quiet, rounds, start_reactor, within};
 
 fn main() {
     match std::env::args().nth(1).as_deref() {
@@ -168,7 +168,7 @@ fn few_descriptors() {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     };
-    // The reactor's own descriptors are there before.
+    start_reactor();
     assert!(within(piped().status()).unwrap().success());
     let before = open_fds();
     let (mut refused, mut worked) = (0, 0);

@@ -3,12 +3,13 @@
 #![allow(dead_code)]
 
 use std::future::Future;
+use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use futures_lite::FutureExt;
 use smolkit_runtime::blocking::metrics;
-use smolkit_runtime::{Timer, block_on};
+use smolkit_runtime::{Async, Timer, block_on};
 
 /// No single step of a test may take longer.
 pub(crate) const STEP_MAX: Duration = Duration::from_secs(60);
@@ -60,6 +61,12 @@ pub(crate) fn alone(name: &str, test: impl FnOnce()) {
         .env(CHILD, "1")
         .status();
     assert!(status.expect("this program again").success());
+}
+
+/// Has the runtime open what it keeps open: it does so when something is waited for, which a quick child need not be.
+pub(crate) fn start_reactor() {
+    let (one, _other) = UnixStream::pair().expect("a pair of sockets");
+    drop(Async::new(one).expect("a reactor"));
 }
 
 /// How many file descriptors this process has open.
