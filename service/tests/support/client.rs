@@ -100,7 +100,7 @@ impl Client {
             let left = within.saturating_sub(start.elapsed());
             assert!(!left.is_zero(), "not closed within {within:?}, but sent {:?}", read.len());
             self.stream.set_read_timeout(Some(left)).expect("a timeout");
-            match self.stream.read(&mut buffer) {
+            match self.read(&mut buffer) {
                 Ok(0) => return (self.acted.elapsed(), read),
                 Ok(count) => read.extend_from_slice(&buffer[..count]),
                 Err(error) if is_timeout(&error) => {}
@@ -128,11 +128,21 @@ impl Client {
 
     fn fill(&mut self) -> io::Result<()> {
         let mut buffer = [0; 64 * 1024];
-        match self.stream.read(&mut buffer)? {
+        match self.read(&mut buffer)? {
             0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the server has closed")),
             count => {
                 self.ahead.extend_from_slice(&buffer[..count]);
                 Ok(())
+            }
+        }
+    }
+
+    /// With a timeout a read does not go on by itself when the process was stopped meanwhile (`signal(7)`).
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.stream.read(buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result,
             }
         }
     }
