@@ -2,7 +2,7 @@
 
 use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -51,11 +51,12 @@ fn replace(path: &Path, contents: &[u8]) -> io::Result<()> {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
     };
-    let mut temporary = Temporary::create(dir, name)?;
-    if let Ok(former) = std::fs::symlink_metadata(path) {
-        if former.is_file() {
-            become_alike(&temporary.file, &former)?;
-        }
+    let former = std::fs::symlink_metadata(path).ok().filter(Metadata::is_file);
+    // What replaces a file is nobody else's before it has that file's permissions: who has opened it once can read all that comes.
+    let mode = if former.is_some() { 0o600 } else { 0o666 };
+    let mut temporary = Temporary::create(dir, name, mode)?;
+    if let Some(former) = former {
+        become_alike(&temporary.file, &former)?;
     }
     temporary.file.write_all(contents)?;
     temporary.file.sync_all()?;
@@ -95,7 +96,7 @@ struct Temporary {
 }
 
 impl Temporary {
-    fn create(dir: &Path, name: &std::ffi::OsStr) -> io::Result<Temporary> {
+    fn create(dir: &Path, name: &std::ffi::OsStr, mode: u32) -> io::Result<Temporary> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -104,7 +105,7 @@ impl Temporary {
             unique.push(name.to_string_lossy().chars().take(32).collect::<String>());
             unique.push(format!(".{}.{number}.tmp", std::process::id()));
             let path = dir.join(unique);
-            match OpenOptions::new().write(true).create_new(true).open(&path) {
+            match OpenOptions::new().write(true).create_new(true).mode(mode).open(&path) {
                 Ok(file) => return Ok(Temporary { file, path, is_renamed: false }),
                 // Left by a process of the same number that was killed.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}

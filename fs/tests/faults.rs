@@ -102,14 +102,17 @@ fn inject_once(case: &str, calls: &str, errno: i32) {
     start(case, calls, &format!("error={errno}:when=1"), errno);
 }
 
-/// `write_atomic` in a process that is killed at each of its steps: the file has all of the one or all of the other.
+/// `write_atomic` in a process that is killed at each of its steps: the file has all of the one or all of the other, and nobody else could read it on the way.
 #[cfg(target_os = "linux")]
 fn killed_on_the_way() {
+    use std::os::unix::fs::PermissionsExt;
+
     let steps = ["fchmod", "fsync", "rename,renameat,renameat2", "fsync"];
     for (i, (calls, when)) in steps.into_iter().zip([1, 1, 1, 2]).enumerate() {
         let dir = TempDir::new();
         let path = dir.join("file");
         std::fs::write(&path, pattern(100_000)).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
         let status = strace(calls, &format!("signal=KILL:when={when}"))
             .arg(std::env::current_exe().unwrap())
             .args(["replace at once", "0"])
@@ -120,6 +123,11 @@ fn killed_on_the_way() {
         assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{calls}");
         let expected = if i < 3 { pattern(100_000) } else { b"other".to_vec() };
         assert!(std::fs::read(&path).unwrap() == expected, "killed at {calls}, number {when}");
+        for entry in std::fs::read_dir(dir.join("")).unwrap() {
+            let entry = entry.unwrap();
+            let mode = entry.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{:?} when killed at {calls}", entry.file_name());
+        }
     }
     println!("killed on the way ... ok");
 }

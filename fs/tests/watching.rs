@@ -195,6 +195,83 @@ fn dropped_calls_lose_nothing() {
     }
 }
 
+/// One directory takes another one's place before anybody has looked: each is watched where it is.
+#[cfg(all(target_os = "linux", not(smolkit_portable)))]
+#[test]
+fn a_place_that_is_taken_again() {
+    let (dir, outside) = (TempDir::new(), TempDir::new());
+    let at = |name: &str| dir.join(name);
+    for name in ["left", "left/deep", "swapped"] {
+        std::fs::create_dir(at(name)).unwrap();
+    }
+    within(async {
+        let mut events = WatchOptions::new().recursive(true).watch(at("")).await.unwrap();
+        let mut written = async |path: &str| {
+            std::fs::write(at(path), "").unwrap();
+            while told(&mut events).await != created(at(path)) {}
+        };
+        // It went away, and there is a new one.
+        std::fs::rename(at("left"), outside.join("left")).unwrap();
+        std::fs::create_dir(at("left")).unwrap();
+        written("end").await;
+        // Long enough to be given up.
+        Timer::after(Duration::from_millis(20)).await;
+        written("other end").await;
+        written("left/file").await;
+        // It was renamed, and there is a new one.
+        std::fs::rename(at("swapped"), at("former")).unwrap();
+        std::fs::create_dir(at("swapped")).unwrap();
+        written("swapped/file").await;
+        written("former/file").await;
+        // The same with one that nobody has seen yet.
+        std::fs::create_dir(at("unseen")).unwrap();
+        std::fs::rename(at("unseen"), at("seen")).unwrap();
+        std::fs::create_dir(at("unseen")).unwrap();
+        written("unseen/file").await;
+        written("seen/file").await;
+        // Outside, nothing is watched any more.
+        std::fs::write(outside.join("left/deep/file"), "").unwrap();
+        assert_eq!(until(&mut events, &at("last")).await, []);
+    });
+}
+
+/// Where a directory was, a link is now: what it leads to is nobody's business.
+#[cfg(all(target_os = "linux", not(smolkit_portable)))]
+#[test]
+fn a_link_takes_a_directorys_place() {
+    let (dir, outside) = (TempDir::new(), TempDir::new());
+    let link = dir.join("link");
+    std::fs::create_dir(outside.join("sub")).unwrap();
+    within(async {
+        let mut events = WatchOptions::new().recursive(true).watch(dir.join("")).await.unwrap();
+        std::fs::create_dir(&link).unwrap();
+        std::fs::remove_dir(&link).unwrap();
+        std::os::unix::fs::symlink(outside.join(""), &link).unwrap();
+        let all = until(&mut events, &dir.join("end")).await;
+        assert_eq!(all, [created(link.clone()), WatchEvent::Removed(link.clone())]);
+        std::fs::write(outside.join("file"), "").unwrap();
+        assert_eq!(until(&mut events, &dir.join("last")).await, []);
+    });
+}
+
+/// Something was moved away just before the end: both are told.
+#[cfg(all(target_os = "linux", not(smolkit_portable)))]
+#[test]
+fn moved_away_before_the_end() {
+    let dir = TempDir::new();
+    let watched = dir.join("watched");
+    std::fs::create_dir(&watched).unwrap();
+    std::fs::write(watched.join("file"), "").unwrap();
+    within(async {
+        let mut events = fs::watch(&watched).await.unwrap();
+        std::fs::rename(watched.join("file"), dir.join("file")).unwrap();
+        std::fs::remove_dir(&watched).unwrap();
+        assert_eq!(told(&mut events).await, WatchEvent::Removed(watched.join("file")));
+        assert_eq!(told(&mut events).await, WatchEvent::Gone);
+        assert!(next(&mut events).await.is_none());
+    });
+}
+
 /// The two halves of a renaming are one event, also if a read ends between them.
 #[cfg(all(target_os = "linux", not(smolkit_portable)))]
 #[test]

@@ -59,6 +59,10 @@ impl BeforeExec {
         steps.handed.push(Handed { fd, number, spare: -1 });
     }
 
+    pub(crate) fn hands_any(&self) -> bool {
+        self.steps.as_ref().is_some_and(|steps| !lock(steps).handed.is_empty())
+    }
+
     /// Keeps the numbers that the child wants from being given to something of the child's own before `exec`: std reports a failure of that
     /// through a pipe, which must not be overwritten. To be held while the process is started.
     pub(crate) fn reserve(&self) -> io::Result<Vec<OwnedFd>> {

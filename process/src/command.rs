@@ -40,7 +40,7 @@ pub struct Command {
     /// The inner command was told to make a group, which it cannot forget.
     makes_group: bool,
     on_drop: OnDrop,
-    before_exec: BeforeExec,
+    pub(crate) before_exec: BeforeExec,
 }
 
 impl Command {
@@ -162,7 +162,7 @@ impl Command {
 
     /// Lets [`kill_on_drop`](Command::kill_on_drop) ask with SIGTERM first, and kill with SIGKILL after so long. Default: zero, SIGKILL at once.
     ///
-    /// The drop does not wait. A program that ends within the grace period leaves a process that was asked and not killed.
+    /// The drop does not wait. The process is then waited for when it ends, whatever [`reap_on_drop`](Command::reap_on_drop) says. A program that ends within the grace period leaves a process that was asked and not killed.
     pub fn kill_grace(&mut self, grace: Duration) -> &mut Command {
         self.on_drop.grace = grace;
         self

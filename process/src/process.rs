@@ -71,7 +71,8 @@ impl Drop for Process {
             // It can only fail for a process that has ended, or has become somebody else's: neither is ours to kill.
             let _ = running.signal_all(signal);
         }
-        if self.on_drop.reap && !matches!(running.try_wait(), Ok(Some(_))) {
+        // Who has asked has to see whether it was obeyed.
+        if (self.on_drop.reap || is_patient) && !matches!(running.try_wait(), Ok(Some(_))) {
             reaper::adopt(running, is_patient.then_some(self.on_drop.grace));
         }
     }

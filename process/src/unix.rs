@@ -21,6 +21,13 @@ pub trait CommandExt: sealed::Sealed {
     fn gid(&mut self, id: u32) -> &mut Command;
 
     /// Puts the program into the place of the present process. It returns only if that fails.
+    ///
+    /// After a failure the process may have been changed already: its standard descriptors, its working directory, and with
+    /// [`close_fds`](Command::close_fds) all its descriptors are marked to be closed when a program takes its place.
+    ///
+    /// # Errors
+    ///
+    /// Those of `execve(2)`, and `InvalidInput` with [`fd`](Command::fd): a number that this process has in use would be taken away from who uses it.
     fn exec(&mut self) -> io::Error;
 
     /// Sets what the program sees as its own name.
@@ -43,6 +50,12 @@ impl CommandExt for Command {
     }
 
     fn exec(&mut self) -> io::Error {
+        if self.before_exec.hands_any() {
+            return io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "cannot exec with descriptors from `fd`: their numbers may be in use in this process; use `spawn`",
+            );
+        }
         self.inner.exec()
     }
 

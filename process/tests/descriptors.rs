@@ -132,6 +132,17 @@ fn failures_are_told() {
 }
 
 #[test]
+fn this_process_keeps_its_own() {
+    let (own, other) = (File::open("/dev/null").unwrap(), File::open("/dev/zero").unwrap());
+    let inode = || std::os::unix::fs::MetadataExt::rdev(&own.metadata().unwrap());
+    let before = inode();
+    let mut command = Command::new("/does/not/exist");
+    let error = smolkit_process::unix::CommandExt::exec(command.fd(own.as_raw_fd(), other));
+    assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
+    assert_eq!(inode(), before);
+}
+
+#[test]
 #[should_panic(expected = "use `stdin`, `stdout` or `stderr`")]
 fn standard_ones_are_refused() {
     Command::new("true").fd(2, File::open("/dev/null").unwrap());

@@ -292,6 +292,15 @@ fn grace_before_the_kill() {
             assert!(futures_lite::StreamExt::next(&mut lines).await.is_none());
         });
     }
+    // Also one that nobody would wait for otherwise.
+    let mut stubborn = Command::new("sh");
+    stubborn.args(["-c", "trap '' TERM; echo ready; read line"]).stdin(Stdio::piped());
+    stubborn.stdout(Stdio::piped()).reap_on_drop(false);
+    let mut child =
+        stubborn.kill_on_drop(true).kill_grace(Duration::from_millis(50)).spawn().unwrap();
+    let _open = child.stdin.take();
+    within(futures_lite::StreamExt::next(&mut child.lines())).unwrap().unwrap();
+    drop(child);
     none_left();
 }
 

@@ -4,7 +4,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, IoSliceMut, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{LazyLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
@@ -65,12 +65,28 @@ pub(crate) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> Option<io:
     loop {
         let mut buffers = [IoSliceMut::new(buffer)];
         return match rustix::io::preadv2(file, &mut buffers, offset, ReadWriteFlags::NOWAIT) {
+            Ok(0) if !end_is_true() => None,
             Ok(count) => Some(Ok(count)),
             Err(Errno::INTR) => continue,
             // It would wait; or this file, kernel or sandbox knows no such call. Other errors are found again by the one who asks.
             Err(_) => None,
         };
     }
+}
+
+/// Whether "nothing" means the end, and not that it would wait: Linux 5.9 and 5.10 mix them up (`preadv2(2)`, BUGS).
+fn end_is_true() -> bool {
+    static IS_TRUE: LazyLock<bool> = LazyLock::new(|| {
+        let release = std::fs::read_to_string("/proc/sys/kernel/osrelease");
+        release.is_ok_and(|release| !mixes_up_the_end(&release))
+    });
+    *IS_TRUE
+}
+
+fn mixes_up_the_end(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let version = (numbers.next(), numbers.next());
+    matches!(version, (Some("5"), Some("9" | "10")))
 }
 
 fn open_cached(path: &Path, flags: OFlags) -> Option<OwnedFd> {
@@ -175,3 +191,18 @@ const LOCAL: [u32; 14] = [
     0x9fa0,      // proc
     0x6265_6572, // sysfs
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::mixes_up_the_end;
+
+    #[test]
+    fn kernels_with_false_ends() {
+        for release in ["5.9.0", "5.10.0-28-amd64", "5.10.226\n"] {
+            assert!(mixes_up_the_end(release), "{release}");
+        }
+        for release in ["5.1.21", "5.11.0", "5.15.0-91-generic", "6.10.5", "15.9.0", "6.5.10"] {
+            assert!(!mixes_up_the_end(release), "{release}");
+        }
+    }
+}

@@ -14,7 +14,7 @@ use futures_lite::future;
 use rustix::fs::inotify::{CreateFlags, ReadFlags};
 use smolkit_runtime::{Async, Timer, unblock};
 
-use self::add::Added;
+use self::add::{Added, Start};
 use self::raw::Raw;
 use super::{Target, WatchEvent, cannot_watch};
 
@@ -38,14 +38,10 @@ enum Slot {
     Moving {
         cookie: u32,
         path: PathBuf,
+        /// The watches that went with it; by now, others may be at that path.
+        watches: Vec<i32>,
         until: Instant,
     },
-}
-
-impl Slot {
-    fn is_late(&self, now: Instant) -> bool {
-        matches!(self, Slot::Moving { until, .. } if *until <= now)
-    }
 }
 
 impl Inotify {
@@ -66,7 +62,7 @@ impl Inotify {
         this.root = unblock(move || add::root(&fd, &target)).await?;
         this.dirs.insert(this.root, this.target.dir.clone());
         if this.target.recursive {
-            let added = this.add(this.target.dir.clone()).await;
+            let added = this.add(this.target.dir.clone(), Start::MayBeLink).await;
             // What is there is not news; what cannot be watched is an error.
             if let Some(error) = added.errors.into_iter().next() {
                 return Err(error);
@@ -78,6 +74,10 @@ impl Inotify {
     /// Waits until there is something to tell; and whether that is the end.
     pub(super) async fn turn(&mut self) -> (VecDeque<io::Result<WatchEvent>>, bool) {
         loop {
+            if self.is_over {
+                // Nothing else will be read.
+                self.give_up_moving(|_| true);
+            }
             let mut items = VecDeque::new();
             while let Some(Slot::Item(_)) = self.slots.front() {
                 if let Some(Slot::Item(item)) = self.slots.pop_front() {
@@ -111,7 +111,7 @@ impl Inotify {
                         self.take(raw).await;
                     }
                     // Also while other events never cease to come. Not before the kernel was asked once more, after the time: this thread may have been kept from running.
-                    self.give_up_moving(asked);
+                    self.give_up_moving(|until| until <= asked);
                 }
                 Err(error) => {
                     self.slots.push_back(Slot::Item(Err(error)));
@@ -125,12 +125,13 @@ impl Inotify {
         self.fd.read_with(raw::read).await
     }
 
-    /// Nobody had seen by then where it went: away.
-    fn give_up_moving(&mut self, asked: Instant) {
-        while let Some(index) = self.slots.iter().position(|slot| slot.is_late(asked)) {
-            let Slot::Moving { path, .. } = &mut self.slots[index] else { return };
-            let path = std::mem::take(path);
-            self.forget(&path);
+    /// Nobody has seen where it went: away.
+    fn give_up_moving(&mut self, is_late: impl Fn(Instant) -> bool) {
+        let is_lost = |slot: &Slot| matches!(slot, Slot::Moving { until, .. } if is_late(*until));
+        while let Some(index) = self.slots.iter().position(is_lost) {
+            let Slot::Moving { path, watches, .. } = &mut self.slots[index] else { return };
+            let (path, watches) = (std::mem::take(path), std::mem::take(watches));
+            self.forget(&path, &watches);
             self.slots[index] = Slot::Item(Ok(WatchEvent::Removed(path)));
         }
     }
@@ -167,21 +168,21 @@ impl Inotify {
         let is_dir = raw.mask.contains(ReadFlags::ISDIR);
         if raw.mask.contains(ReadFlags::MOVED_FROM) {
             let until = Instant::now() + HALF_WAIT;
-            self.slots.push_back(Slot::Moving { cookie: raw.cookie, path, until });
+            let watches = self.watches_below(&path);
+            self.slots.push_back(Slot::Moving { cookie: raw.cookie, path, watches, until });
         } else if raw.mask.contains(ReadFlags::MOVED_TO) {
             let half = self
                 .slots
                 .iter_mut()
                 .find(|slot| matches!(slot, Slot::Moving { cookie, .. } if *cookie == raw.cookie));
             let Some(slot) = half else { return self.tell_new(path, is_dir).await };
-            let Slot::Moving { path: from, .. } = slot else { return };
-            let (from, to) = (std::mem::take(from), path);
+            let Slot::Moving { path: from, watches, .. } = slot else { return };
+            let (from, watches, to) = (std::mem::take(from), std::mem::take(watches), path);
             let event = WatchEvent::Renamed { from: from.clone(), to: to.clone() };
             *slot = Slot::Item(Ok(event));
-            self.rename(&from, &to);
-            // It moved past a look for directories, from what that had yet to see to what it had seen.
-            if is_dir && self.target.recursive && !self.dirs.values().any(|dir| *dir == to) {
-                self.add_and_tell(to).await;
+            self.rename(&from, &watches, &to);
+            if is_dir && self.target.recursive {
+                self.add_moved(to).await;
             }
         } else if raw.mask.contains(ReadFlags::CREATE) {
             self.tell_new(path, is_dir).await;
@@ -212,12 +213,22 @@ impl Inotify {
     }
 
     async fn add_and_tell(&mut self, path: PathBuf) {
-        let added = self.add(path).await;
+        let added = self.add(path, Start::IsDirectory).await;
         // What came before the watch is told by nobody else.
         for found in added.found {
             self.tell(WatchEvent::Created(found));
         }
         self.tell_errors(added.errors);
+    }
+
+    /// A directory that has moved here. Mostly its watch has come with it; but it may have moved past a look for directories, from what that had yet to see to what it
+    /// had seen, or another one was at its former place when that was looked at.
+    async fn add_moved(&mut self, path: PathBuf) {
+        let (fd, moved) = (self.fd.get_ref().clone(), path.clone());
+        let watch = unblock(move || add::directory(&fd, &moved)).await;
+        if !watch.is_ok_and(|wd| self.dirs.get(&wd) == Some(&path)) {
+            self.add_and_tell(path).await;
+        }
     }
 
     /// Some events were forgotten: the directory's end may have been among them, new directories, and some that are somewhere else now.
@@ -236,7 +247,7 @@ impl Inotify {
             return;
         }
         let mut former = std::mem::take(&mut self.dirs);
-        let added = self.add(self.target.dir.clone()).await;
+        let added = self.add(self.target.dir.clone(), Start::MayBeLink).await;
         self.tell_errors(added.errors);
         former.retain(|wd, _| !self.dirs.contains_key(wd));
         for wd in former.into_keys() {
@@ -253,15 +264,20 @@ impl Inotify {
     }
 
     /// Watches the directory and all below it.
-    async fn add(&mut self, path: PathBuf) -> Added {
+    async fn add(&mut self, path: PathBuf, start: Start) -> Added {
         let fd = self.fd.get_ref().clone();
-        let mut added = unblock(move || add::tree(&fd, path)).await;
+        let mut added = unblock(move || add::tree(&fd, path, start)).await;
         self.dirs.extend(added.dirs.drain(..));
         added
     }
 
-    fn rename(&mut self, from: &Path, to: &Path) {
-        for path in self.dirs.values_mut() {
+    fn watches_below(&self, path: &Path) -> Vec<i32> {
+        self.dirs.iter().filter(|(_, dir)| dir.starts_with(path)).map(|(&wd, _)| wd).collect()
+    }
+
+    fn rename(&mut self, from: &Path, watches: &[i32], to: &Path) {
+        for wd in watches {
+            let Some(path) = self.dirs.get_mut(wd) else { continue };
             if let Ok(below) = path.strip_prefix(from) {
                 let is_itself = below.as_os_str().is_empty();
                 *path = if is_itself { to.to_owned() } else { to.join(below) };
@@ -269,15 +285,13 @@ impl Inotify {
         }
     }
 
-    fn forget(&mut self, moved: &Path) {
-        let fd = self.fd.get_ref();
-        self.dirs.retain(|&wd, path| {
-            let is_away = path.starts_with(moved);
-            if is_away {
+    fn forget(&mut self, moved: &Path, watches: &[i32]) {
+        for wd in watches {
+            if self.dirs.get(wd).is_some_and(|path| path.starts_with(moved)) {
+                self.dirs.remove(wd);
                 // It may have ended already; then there is nothing to do.
-                let _ = rustix::fs::inotify::remove_watch(fd, wd);
+                let _ = rustix::fs::inotify::remove_watch(self.fd.get_ref(), *wd);
             }
-            !is_away
-        });
+        }
     }
 }

@@ -23,6 +23,15 @@ const EVENTS: WatchFlags = SELF
     // A file that has no name any more, and is still open, is nobody's business.
     .union(WatchFlags::EXCL_UNLINK);
 
+/// What the first of several directories may be.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Start {
+    /// The one that the user has named.
+    MayBeLink,
+    /// One that has come since; a link that has taken its place is no directory.
+    IsDirectory,
+}
+
 #[derive(Default)]
 pub(super) struct Added {
     pub(super) dirs: Vec<(i32, PathBuf)>,
@@ -36,18 +45,23 @@ pub(super) fn root(fd: &OwnedFd, target: &Target) -> io::Result<i32> {
     add_watch(fd, target.dir(), EVENTS).map_err(|errno| cannot_watch(target.dir(), explain(errno)))
 }
 
+/// One of those below the start.
+pub(super) fn directory(fd: &OwnedFd, path: &Path) -> rustix::io::Result<i32> {
+    add_watch(fd, path, EVENTS | WatchFlags::DONT_FOLLOW)
+}
+
 /// First the watch, then the look: what comes in between is told twice, not never.
-pub(super) fn tree(fd: &OwnedFd, path: PathBuf) -> Added {
+pub(super) fn tree(fd: &OwnedFd, path: PathBuf, start: Start) -> Added {
     let mut added = Added::default();
     let mut dirs = vec![path];
     while let Some(dir) = dirs.pop() {
-        let is_root = added.dirs.is_empty();
-        let no_follow = if is_root { WatchFlags::empty() } else { WatchFlags::DONT_FOLLOW };
+        let follow = start == Start::MayBeLink && added.dirs.is_empty();
         let shown = if dir.as_os_str().is_empty() { Path::new(".") } else { &dir };
-        match add_watch(fd, shown, EVENTS | no_follow) {
+        let watch = if follow { add_watch(fd, shown, EVENTS) } else { directory(fd, shown) };
+        match watch {
             Ok(wd) => added.dirs.push((wd, dir.clone())),
             // It is gone again, and that is told.
-            Err(Errno::NOENT | Errno::NOTDIR) => continue,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
             Err(errno) => {
                 added.errors.push(cannot_watch(&dir, explain(errno)));
                 if errno == Errno::NOSPC {
