@@ -3,7 +3,7 @@
 mod job;
 mod report;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fs::Permissions;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -121,7 +121,8 @@ impl CopyOptions {
             overwrite: self.overwrite,
             concurrency: self.concurrency,
             running: VecDeque::new(),
-            root: None,
+            follow_links: self.follow_links,
+            copies: HashSet::new(),
             dirs: Vec::new(),
             report,
         };
@@ -143,8 +144,8 @@ impl CopyOptions {
             };
             let (file_type, from) = (entry.file_type(), entry.into_path());
             if !file_type.is_dir() {
-                let overwrite = copying.overwrite;
-                let job = move || job::copy_entry(&from, &to, file_type, overwrite);
+                let (overwrite, follow) = (copying.overwrite, copying.follow_links);
+                let job = move || job::copy_entry(&from, &to, file_type, overwrite, follow);
                 copying.start(unblock(job)).await;
             } else if !copying.make_dir(from, to).await {
                 walk.skip_contents();
@@ -162,8 +163,9 @@ struct Copying {
     concurrency: usize,
     /// In the order in which they were begun.
     running: VecDeque<Task<Outcome>>,
-    /// The directory that is copied to.
-    root: Option<Id>,
+    follow_links: bool,
+    /// The directory that is copied to; and where links may lead back into it, all below.
+    copies: HashSet<Id>,
     /// The permissions that they shall have in the end.
     dirs: Vec<(PathBuf, Permissions)>,
     report: CopyError,
@@ -190,11 +192,17 @@ impl Copying {
 
     /// Whether there is a directory now.
     async fn make_dir(&mut self, from: PathBuf, to: PathBuf) -> bool {
-        let (at, root) = (to.clone(), self.root);
-        match unblock(move || job::make_dir(&from, &to, root)).await {
+        let (at, copies, follow) =
+            (to.clone(), std::mem::take(&mut self.copies), self.follow_links);
+        let make = move || (job::make_dir(&from, &to, &copies, follow), copies);
+        let (made, copies) = unblock(make).await;
+        self.copies = copies;
+        match made {
             Ok(made) => {
                 self.report.copied.dirs += 1;
-                self.root.get_or_insert(made.id);
+                if self.follow_links || self.copies.is_empty() {
+                    self.copies.insert(made.id);
+                }
                 self.dirs.extend(made.permissions.map(|permissions| (at, permissions)));
                 true
             }

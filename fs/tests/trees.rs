@@ -276,6 +276,16 @@ fn a_copy_stays_where_it_belongs() {
         let error = CopyOptions::new().follow_links(true).copy(&src, &copy).await.unwrap_err();
         assert_eq!((error.count(), error.errors()[0].kind()), (1, io::ErrorKind::InvalidInput));
         std::fs::remove_file(src.join("round")).unwrap();
+        // The same one level deeper, where the link is found again in the copy.
+        std::fs::create_dir(src.join("z")).unwrap();
+        symlink(dir.join("deeper/z"), src.join("z/again")).unwrap();
+        std::fs::create_dir_all(dir.join("deeper/z")).unwrap();
+        let mut options = CopyOptions::new();
+        let copied = options.follow_links(true).concurrency(1).copy(&src, dir.join("deeper")).await;
+        let error = copied.unwrap_err();
+        assert_eq!((error.count(), error.errors()[0].kind()), (1, io::ErrorKind::InvalidInput));
+        assert!(!dir.join("deeper/z/again/again").exists());
+        std::fs::remove_dir_all(src.join("z")).unwrap();
 
         for no_dir in [src.join("a"), src.join("missing")] {
             assert_eq!(fs::copy_dir(no_dir, &copy).await.unwrap_err().count(), 1);

@@ -40,6 +40,17 @@ struct Handed {
     spare: RawFd,
 }
 
+/// One after another: a number that is reserved for one process is free again when that one has started, which may be too soon for the next.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Numbers that nobody else gets meanwhile.
+#[derive(Default)]
+pub(crate) struct Reserved {
+    // In this order they are dropped.
+    copies: Vec<OwnedFd>,
+    turn: Option<MutexGuard<'static, ()>>,
+}
+
 impl BeforeExec {
     pub(crate) fn set_terminal(&mut self, command: &mut Command, has_terminal: bool) {
         if has_terminal || self.steps.is_some() {
@@ -65,14 +76,17 @@ impl BeforeExec {
 
     /// Keeps the numbers that the child wants from being given to something of the child's own before `exec`: std reports a failure of that
     /// through a pipe, which must not be overwritten. To be held while the process is started.
-    pub(crate) fn reserve(&self) -> io::Result<Vec<OwnedFd>> {
-        let mut reserved = Vec::new();
+    pub(crate) fn reserve(&self) -> io::Result<Reserved> {
+        let mut reserved = Reserved::default();
         let Some(steps) = &self.steps else { return Ok(reserved) };
+        if self.hands_any() {
+            reserved.turn = Some(TURN.lock().unwrap_or_else(PoisonError::into_inner));
+        }
         for handed in &lock(steps).handed {
             let copy = fcntl_dupfd_cloexec(&handed.fd, handed.number)?;
             // Another number: somebody has the wanted one, which serves as well.
             if copy.as_raw_fd() == handed.number {
-                reserved.push(copy);
+                reserved.copies.push(copy);
             }
         }
         Ok(reserved)
@@ -157,4 +171,33 @@ fn close_on_exec_from(first: RawFd) -> io::Result<()> {
 
 fn lock(steps: &Mutex<Steps>) -> MutexGuard<'_, Steps> {
     steps.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The number that one process is started with stays reserved until that has begun, and for the next one from then on.
+    #[test]
+    fn one_number_for_two() {
+        let file = std::fs::File::open("/dev/null").unwrap();
+        let number = file.as_raw_fd() + 100;
+        let start = || {
+            let (mut steps, mut command) = (BeforeExec::default(), Command::new("true"));
+            steps.hand(&mut command, file.try_clone().unwrap().into(), number);
+            steps
+        };
+        let (first, second) = (start(), start());
+        let reserved = first.reserve().unwrap();
+        assert_eq!(reserved.copies[0].as_raw_fd(), number);
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| {
+                let reserved = second.reserve().unwrap();
+                reserved.copies.iter().map(AsRawFd::as_raw_fd).collect::<Vec<_>>()
+            });
+            assert!(TURN.try_lock().is_err(), "it is the first one's turn");
+            drop(reserved);
+            assert_eq!(other.join().unwrap(), [number]);
+        });
+    }
 }

@@ -8,6 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_lite::FutureExt;
+#[cfg(all(target_os = "linux", not(smolkit_portable)))]
+use rustix::io::Errno;
 use rustix::process::Pid;
 use smolkit_runtime::Timer;
 use smolkit_sync::Notify;
@@ -251,6 +253,10 @@ impl Notice {
             Ok(pidfd) => {
                 let pidfd = Async::new_unregistered(pidfd);
                 Ok(Notice::Pidfd { pidfd, is_fresh: AtomicBool::new(false) })
+            }
+            // Somebody else has waited for it, or the program has the system do so: as the first look finds.
+            Err(error) if error.raw_os_error() == Some(Errno::SRCH.raw_os_error()) => {
+                Ok(Notice::Signal(sigchld::nobody()))
             }
             // No such system call, not allowed, or no descriptor left.
             Err(_) => sigchld::exits().map(Notice::Signal),

@@ -24,6 +24,12 @@ pub(crate) fn exits() -> io::Result<&'static Notify> {
     Ok(&EXITS)
 }
 
+/// The same without listening to the signal, which would take its handling away from the program: for children that have ended.
+#[cfg(all(target_os = "linux", not(smolkit_portable)))]
+pub(crate) fn nobody() -> &'static Notify {
+    &EXITS
+}
+
 fn listen() -> io::Result<()> {
     let (receiver, sender) = UnixStream::pair()?;
     // If the handler is refused, the sender is closed, which ends the thread.

@@ -27,6 +27,7 @@ fn main() {
         Some("case:no descriptor to watch with") => no_descriptor_to_watch_with(),
         Some("case:no process") => no_process(),
         Some("case:sigpipe") => sigpipe(),
+        Some("case:ignored") => ignored(),
         Some("case:cancelled") => cancelled(),
         Some("case:no process allowed") => no_process_allowed(),
         _ => all(),
@@ -50,6 +51,11 @@ fn all() {
         strace.args(["-e", "inject=clone,clone3,vfork,fork:error=EAGAIN"]).arg(&own);
         run("no process", strace);
         run("sigpipe", StdCommand::new(&own));
+        // The child has ended, and is gone, before it is looked at.
+        let mut strace = StdCommand::new("strace");
+        strace.args(["-qq", "-o", "/dev/null", "-e", "trace=pidfd_open"]);
+        strace.args(["-e", "inject=pidfd_open:delay_enter=200000"]).arg(&own);
+        run("ignored", strace);
         run("cancelled", StdCommand::new(&own));
         if rustix::process::getuid().is_root() {
             // Root is not limited. Nobody may not be allowed to where the program is built.
@@ -143,6 +149,26 @@ fn no_process_allowed() {
     assert!(within(Command::new("true").status()).unwrap().success());
     support::wait_until("no child is left", || support::children().is_empty());
 }
+
+/// A program that ignores SIGCHLD, so that the system waits for its children, goes on doing so.
+#[cfg(target_os = "linux")]
+fn ignored() {
+    // SAFETY: no other thread runs, and to ignore it is valid.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    let error = within(Command::new("true").status()).expect_err("the system has waited for it");
+    assert_eq!(error.raw_os_error(), Some(libc::ECHILD), "{error}");
+    if cfg!(smolkit_portable) {
+        // There, the signal is the only way to learn of an end.
+        return;
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    let ignored = u64::from_str_radix(ignored.trim(), 16).unwrap();
+    assert!(ignored & 1 << (libc::SIGCHLD - 1) != 0, "{ignored:x}");
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ignored() {}
 
 fn missing() {
     let spawn =

@@ -1,5 +1,6 @@
 //! The steps that block.
 
+use std::collections::HashSet;
 use std::fs::{self, FileType, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
@@ -43,17 +44,26 @@ pub(super) struct Made {
     pub(super) id: Id,
 }
 
-/// Makes a directory. `root`: that of the whole copy, if it is there already.
-pub(super) fn make_dir(from: &Path, to: &Path, root: Option<Id>) -> Result<Made, EntryError> {
+/// Makes a directory. `copies`: those that the copy has so far, none at its start.
+pub(super) fn make_dir(
+    from: &Path,
+    to: &Path,
+    copies: &HashSet<Id>,
+    follow: bool,
+) -> Result<Made, EntryError> {
+    let is_start = copies.is_empty();
     let make = || {
-        let found = fs::metadata(from)?;
-        if root == Some(id(&found)) {
+        let found =
+            if is_start || follow { fs::metadata(from)? } else { fs::symlink_metadata(from)? };
+        if !found.is_dir() {
+            return Err(changed());
+        }
+        if copies.contains(&id(&found)) {
             let message = "a link leads to the copy, which would be copied into itself";
             return Err(invalid(message.to_owned()));
         }
         // The start may be a link, those below it may not.
-        let look =
-            |path| if root.is_none() { fs::metadata(path) } else { fs::symlink_metadata(path) };
+        let look = |path| if is_start { fs::metadata(path) } else { fs::symlink_metadata(path) };
         let permissions = found.permissions();
         // Nobody else looks into it before it has its permissions.
         match fs::DirBuilder::new().mode(0o700).create(to) {
@@ -79,11 +89,18 @@ pub(super) fn set_permissions(dirs: Vec<(PathBuf, Permissions)>) -> Vec<EntryErr
     errors
 }
 
-pub(super) fn copy_entry(from: &Path, to: &Path, file_type: FileType, overwrite: bool) -> Outcome {
+/// `follow`: whether `from` may be a link to the file.
+pub(super) fn copy_entry(
+    from: &Path,
+    to: &Path,
+    file_type: FileType,
+    overwrite: bool,
+    follow: bool,
+) -> Outcome {
     let mut copied = Copied::default();
     let result = if file_type.is_file() {
         copied.files = 1;
-        copy_file(from, to, overwrite).map(|bytes| copied.bytes = bytes)
+        copy_file(from, to, overwrite, follow).map(|bytes| copied.bytes = bytes)
     } else if file_type.is_symlink() {
         copied.links = 1;
         fs::read_link(from).and_then(|target| symlink(target, to))
@@ -95,13 +112,27 @@ pub(super) fn copy_entry(from: &Path, to: &Path, file_type: FileType, overwrite:
     result.map(|()| copied).map_err(to_error)
 }
 
-fn copy_file(from: &Path, to: &Path, overwrite: bool) -> io::Result<u64> {
+/// What was something else when the directory was listed.
+fn changed() -> io::Error {
+    io::Error::new(ErrorKind::AlreadyExists, "something else stands in its place")
+}
+
+/// With `O_NOFOLLOW`, a link is something else.
+fn unless_link(error: io::Error) -> io::Error {
+    match error.raw_os_error() {
+        Some(code) if code == rustix::io::Errno::LOOP.raw_os_error() => changed(),
+        _ => error,
+    }
+}
+
+fn copy_file(from: &Path, to: &Path, overwrite: bool, follow: bool) -> io::Result<u64> {
     // Not waiting: a FIFO may have taken the file's place.
     let nonblocking = OFlags::NONBLOCK.bits() as i32;
     let no_follow = OFlags::NOFOLLOW.bits() as i32;
-    let mut source = OpenOptions::new().read(true).custom_flags(nonblocking).open(from)?;
+    let source_flags = if follow { nonblocking } else { nonblocking | no_follow };
+    let source = OpenOptions::new().read(true).custom_flags(source_flags).open(from);
+    let mut source = if follow { source? } else { source.map_err(unless_link)? };
     let found = source.metadata()?;
-    let changed = || io::Error::new(ErrorKind::AlreadyExists, "something else stands in its place");
     if !found.is_file() {
         return Err(changed());
     }
@@ -111,10 +142,7 @@ fn copy_file(from: &Path, to: &Path, overwrite: bool) -> io::Result<u64> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists && overwrite => {
             // The last name is not followed, so that a link cannot lead elsewhere.
             let target = options.custom_flags(nonblocking | no_follow).open(to);
-            let target = target.map_err(|error| match error.raw_os_error() {
-                Some(code) if code == rustix::io::Errno::LOOP.raw_os_error() => changed(),
-                _ => error,
-            })?;
+            let target = target.map_err(unless_link)?;
             let former = target.metadata()?;
             if !former.is_file() {
                 return Err(changed());
@@ -128,4 +156,32 @@ fn copy_file(from: &Path, to: &Path, overwrite: bool) -> io::Result<u64> {
     // What the process's mask took off, or the former file did not have.
     target.set_permissions(found.permissions())?;
     io::copy(&mut source, &mut target)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A link has taken the place of what was listed.
+    #[test]
+    fn links_that_came_later() {
+        let dir = std::env::temp_dir().join(format!("smolkit-fs-links-{}", std::process::id()));
+        fs::create_dir(&dir).unwrap();
+        let at = |name: &str| dir.join(name);
+        fs::write(at("secret"), "not to be copied").unwrap();
+        fs::create_dir(at("secrets")).unwrap();
+        let file_type = fs::metadata(at("secret")).unwrap().file_type();
+        symlink(at("secret"), at("file")).unwrap();
+        symlink(at("secrets"), at("dir")).unwrap();
+        let error = copy_entry(&at("file"), &at("copy"), file_type, true, false).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+        assert!(!at("copy").exists());
+        let copies = HashSet::from([(0, 0)]);
+        assert!(make_dir(&at("dir"), &at("copies"), &copies, false).is_err());
+        assert!(!at("copies").exists());
+        // Where links are followed, they are.
+        copy_entry(&at("file"), &at("copy"), file_type, true, true).unwrap();
+        make_dir(&at("dir"), &at("copies"), &copies, true).unwrap();
+        fs::remove_dir_all(&dir).unwrap();
+    }
 }
