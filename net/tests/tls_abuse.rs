@@ -6,9 +6,13 @@
 mod tls_support;
 
 use std::io::{self, Read, Write};
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
+use futures_io::AsyncWrite;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use rcgen::{CertificateParams, GeneralSubtree, KeyUsagePurpose, NameConstraints};
 use smolkit_net::TcpStream;
@@ -139,6 +143,108 @@ mod dribble {
             Pin::new(&mut self.0).poll_close(cx)
         }
     }
+}
+
+/// A transport that remembers one waker, and takes nothing while it is shut.
+struct Gate {
+    tcp: TcpStream,
+    inner: Arc<Mutex<Gatekeeper>>,
+}
+
+#[derive(Default)]
+struct Gatekeeper {
+    is_shut: bool,
+    writer: Option<Waker>,
+}
+
+mod gate {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use futures_io::{AsyncRead, AsyncWrite};
+
+    use super::{Gate, io};
+
+    impl AsyncRead for Gate {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            Pin::new(&mut self.tcp).poll_read(cx, buf)
+        }
+    }
+
+    impl AsyncWrite for Gate {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            let mut inner = self.inner.lock().unwrap();
+            if inner.is_shut {
+                inner.writer = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            drop(inner);
+            Pin::new(&mut self.tcp).poll_write(cx, buf)
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.tcp).poll_flush(cx)
+        }
+
+        fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.tcp).poll_close(cx)
+        }
+    }
+}
+
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Goal: a reader that has to send an alert does not take the place of who waits to write. Method: a transport that is shut, a writer that waits for it, and garbage for the reader.
+#[test]
+fn a_broken_record_is_no_end_for_the_writer() {
+    within(async {
+        let authority = Authority::new();
+        let listener = smolkit_net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let mut raw = raw_client(&authority);
+        let client = std::thread::spawn(move || {
+            let mut socket = std::net::TcpStream::connect(addr).unwrap();
+            shake(&mut raw, &mut socket).unwrap();
+            socket.write_all(&[0xff; 64]).unwrap();
+            // Until the server has seen it.
+            drop(io::copy(&mut socket, &mut io::sink()));
+        });
+        let inner = Arc::<Mutex<Gatekeeper>>::default();
+        let tcp = listener.accept().await.unwrap().0;
+        let gate = Gate { tcp, inner: inner.clone() };
+        let mut server = acceptor(&authority).accept(gate).await.unwrap();
+        inner.lock().unwrap().is_shut = true;
+        let writer = Arc::<Woken>::default();
+        let waker = Waker::from(writer.clone());
+        let mut cx = Context::from_waker(&waker);
+        while Pin::new(&mut server).poll_write(&mut cx, &[7; 4_096]).is_ready() {}
+        let error = server.read(&mut [0; 16]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        let stored = {
+            let mut inner = inner.lock().unwrap();
+            inner.is_shut = false;
+            inner.writer.take()
+        };
+        stored.unwrap().wake();
+        assert_eq!(writer.0.load(Ordering::SeqCst), 1, "it waits for ever");
+        drop(server);
+        client.join().unwrap();
+    });
 }
 
 /// Each byte of the hello in a record of its own: the panic of RUSTSEC-2024-0399.

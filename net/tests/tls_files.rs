@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, SystemTime};
 
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use smolkit_net::tls::{Identity, Roots, TlsAcceptor, TlsConnector, TlsError};
 use smolkit_runtime::{Timer, spawn};
 use tls_support::{Authority, Folder, Pair, openssl, pair, within};
@@ -117,13 +118,22 @@ fn clients_reload_too() {
         let acceptor = TlsAcceptor::builder(authority.server().identity());
         let acceptor = acceptor.require_clients(authority.roots()).build().unwrap();
         let identity = Identity::from_pem_files(certificate, key).unwrap();
-        let connector = TlsConnector::builder(authority.roots()).sessions_max(0);
-        let connector = connector.identity(identity).build().unwrap();
-        for expected in [&first, &second] {
-            let (_client, server) = pair(&acceptor, &connector, "localhost").await.unwrap();
-            assert_eq!(server.peer_certificates().unwrap()[0].to_vec(), der(expected));
+        let connector = TlsConnector::builder(authority.roots()).identity(identity);
+        let connector = connector.build().unwrap();
+        // Made before: clones have one identity.
+        let clone = connector.clone();
+        for (expected, is_new) in [(&first, true), (&second, false)] {
+            for connector in [&connector, &clone] {
+                let pair = pair(&acceptor, connector, "localhost").await;
+                let (mut client, mut server) = pair.unwrap();
+                // The tickets come with it: sessions are resumed, but not those of the former identity.
+                server.write_all(b"x").await.unwrap();
+                client.read_exact(&mut [0]).await.unwrap();
+                assert_eq!(server.peer_certificates().unwrap()[0].to_vec(), der(expected));
+                assert_eq!(client.is_resumed(), std::ptr::eq(connector, &clone));
+            }
             second.write(&folder.0, "client");
-            connector.reload().await.unwrap();
+            assert_eq!(connector.reload().await.unwrap(), is_new);
         }
     });
 }

@@ -126,7 +126,7 @@ impl TlsAcceptor {
 
     async fn reload_if(&self, always: bool) -> Result<bool, TlsError> {
         match self.keys.clone() {
-            Some(keys) => unblock(move || keys.reload(always)).await,
+            Some(keys) => unblock(move || keys.reload(always, || {})).await,
             None => Ok(false),
         }
     }

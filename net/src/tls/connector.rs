@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
@@ -51,8 +51,9 @@ const SESSIONS_MAX: usize = 256;
 /// ```
 #[derive(Clone)]
 pub struct TlsConnector {
-    config: Arc<ClientConfig>,
+    config: Arc<RwLock<Arc<ClientConfig>>>,
     keys: Option<Arc<Keys>>,
+    sessions_max: usize,
     handshake_timeout: Duration,
 }
 
@@ -94,7 +95,7 @@ impl TlsConnector {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         };
-        let conn = ClientConnection::new(self.config.clone(), name.to_owned());
+        let conn = ClientConnection::new(self.config(), name.to_owned());
         let conn = Connection::Client(conn.map_err(super::failure::of_session)?);
         handshake::run(conn, transport, self.handshake_timeout, |_| {}).await
     }
@@ -115,7 +116,8 @@ impl TlsConnector {
         self.connect(host, transport).await
     }
 
-    /// Reads the files of its identities again. New connections use what they have now. Whether anything was replaced.
+    /// Reads the files of its identities again. New connections use what they have now, and no session of a former identity is resumed. Whether anything
+    /// was replaced.
     ///
     /// # Cancel safety
     ///
@@ -125,10 +127,20 @@ impl TlsConnector {
     ///
     /// What is wrong with which file. The identity from before stays in use.
     pub async fn reload(&self) -> Result<bool, TlsError> {
-        match self.keys.clone() {
-            Some(keys) => unblock(move || keys.reload(true)).await,
-            None => Ok(false),
-        }
+        let Some(keys) = self.keys.clone() else { return Ok(false) };
+        let connector = self.clone();
+        unblock(move || keys.reload(true, || connector.forget_sessions())).await
+    }
+
+    fn config(&self) -> Arc<ClientConfig> {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A resumed session is that of the identity it was begun with. Handshakes under way, which may have that still, put theirs where nobody finds it.
+    fn forget_sessions(&self) {
+        let mut config = ClientConfig::clone(&self.config());
+        config.resumption = resumption(self.sessions_max);
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 
     /// Its own certificates.
@@ -137,10 +149,18 @@ impl TlsConnector {
     }
 }
 
+fn resumption(sessions_max: usize) -> Resumption {
+    match sessions_max {
+        0 => Resumption::disabled(),
+        max => Resumption::store(Arc::new(ClientSessionMemoryCache::new(max))),
+    }
+}
+
 /// With settings of rustls's own, and a handshake of at most 10 s.
 impl From<Arc<ClientConfig>> for TlsConnector {
     fn from(config: Arc<ClientConfig>) -> TlsConnector {
-        TlsConnector { config, keys: None, handshake_timeout: handshake::TIMEOUT }
+        let config = Arc::new(RwLock::new(config));
+        TlsConnector { config, keys: None, sessions_max: 0, handshake_timeout: handshake::TIMEOUT }
     }
 }
 
@@ -249,15 +269,13 @@ impl TlsConnectorBuilder {
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = self.alpn;
-        config.resumption = match self.sessions_max {
-            0 => Resumption::disabled(),
-            max => Resumption::store(Arc::new(ClientSessionMemoryCache::new(max))),
-        };
+        config.resumption = resumption(self.sessions_max);
         if self.logs_keys {
             config.key_log = Arc::new(rustls::KeyLogFile::new());
         }
-        let handshake_timeout = self.handshake_timeout;
-        Ok(TlsConnector { config: Arc::new(config), keys, handshake_timeout })
+        let config = Arc::new(RwLock::new(Arc::new(config)));
+        let (sessions_max, handshake_timeout) = (self.sessions_max, self.handshake_timeout);
+        Ok(TlsConnector { config, keys, sessions_max, handshake_timeout })
     }
 
     fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {

@@ -81,8 +81,9 @@ impl Keys {
         self.table.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads files again: all of them, or those that seem to have changed. What fails stays as it is. Whether anything was replaced. It blocks.
-    pub(crate) fn reload(&self, always: bool) -> Result<bool, TlsError> {
+    /// Reads files again: all of them, or those that seem to have changed. What fails stays as it is. Whether anything was replaced; then `replaced` is called,
+    /// also if others fail. It blocks.
+    pub(crate) fn reload(&self, always: bool, replaced: impl FnOnce()) -> Result<bool, TlsError> {
         let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.table();
         let (mut loaded, mut failures) = (old.loaded.clone(), old.failures.clone());
@@ -105,6 +106,9 @@ impl Keys {
         }
         let table = Arc::new(Table::new(loaded, failures));
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = table;
+        if has_changed {
+            replaced();
+        }
         match errors.len() {
             0 => Ok(has_changed),
             1 => Err(errors.remove(0)),

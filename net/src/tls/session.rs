@@ -221,7 +221,7 @@ impl Session {
                 Ok(state) => state,
                 Err(error) => {
                     // The alert says why. That it cannot be sent is the lesser of two troubles.
-                    let _ = self.poll_send_through(cx, io);
+                    let _ = self.poll_send_beside(cx, io);
                     return Poll::Ready(Err(failure::of_session(error)));
                 }
             };
