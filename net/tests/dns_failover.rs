@@ -15,7 +15,7 @@ use smolkit_net::dns::LookupError;
 use smolkit_net::{TcpConnector, TcpListener};
 use smolkit_runtime::{Timer, spawn};
 
-use self::dns::{A, Server, address, resolver, silent, within};
+use self::dns::{A, NS, Server, address, name, resolver, silent, within};
 use self::refused::Refused;
 
 const ONE: [u8; 4] = [192, 0, 2, 1];
@@ -81,6 +81,40 @@ fn the_next_server_is_asked() {
         assert_eq!(resolver.a("www.example.org").await.unwrap(), [Ipv4Addr::from(TWO)]);
     });
     assert_eq!((bad.count(), good.count()), (1, 1));
+}
+
+/// As glibc does it: an empty reply says nothing if its sender does not know, and asks nobody who does.
+#[test]
+fn a_lame_server_is_passed_over() {
+    let lame = Server::start(|asked, _| {
+        let reply = asked.reply().lame();
+        let reply = match asked.plain_name().split('.').next().unwrap() {
+            "referral" => reply.authority(&name("org"), NS, 60, &name("ns.example.org")),
+            // These know.
+            "soa" => reply.soa("example.org", 60, 60),
+            "responsible" => reply.authoritative(),
+            "missing" => reply.code(3),
+            "there" => reply.own(A, 60, &ONE),
+            _ => reply,
+        };
+        vec![reply.bytes]
+    });
+    let good = Server::with_address(TWO);
+    let both = resolver([lame.addr(), good.addr()]).build().unwrap();
+    let alone = lame.resolver().build().unwrap();
+    within(async {
+        for host in ["empty.example.org", "referral.example.org"] {
+            assert_eq!(both.a(host).await.unwrap(), [Ipv4Addr::from(TWO)], "{host}");
+            let error = alone.a(host).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::Other, "{host}");
+            assert!(error.to_string().contains("neither knows"), "{error}");
+        }
+        for host in ["soa.example.org", "responsible.example.org", "missing.example.org"] {
+            let error = both.a(host).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{host}");
+        }
+        assert_eq!(both.a("there.example.org").await.unwrap(), [Ipv4Addr::from(ONE)]);
+    });
 }
 
 #[test]

@@ -12,8 +12,8 @@ use std::future::Future;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -256,6 +256,30 @@ fn questions_are_equally_long() {
             resolver.a(&format!("{}.example", "x".repeat(length))).await.unwrap();
         }
     });
+    // When no answer has come, too.
+    let lengths = Arc::<Mutex<Vec<usize>>>::default();
+    let seen = lengths.clone();
+    let server = Secure::start(&pair, move |mut stream| {
+        let seen = seen.clone();
+        async move {
+            loop {
+                let asked = question(&mut stream).await?;
+                let count = {
+                    let mut seen = seen.lock().unwrap();
+                    seen.push(asked.bytes.len());
+                    seen.len()
+                };
+                if count > 1 {
+                    answer(&mut stream, &address(&asked, 0, ONE)).await?;
+                }
+            }
+        }
+    });
+    let resolver = server.resolver(&connector).timeout(Duration::from_secs(2)).attempts(30);
+    let resolver = resolver.build().unwrap();
+    within(resolver.a("www.example.org")).unwrap();
+    let lengths = lengths.lock().unwrap();
+    assert!(lengths.len() > 1 && lengths.iter().all(|length| length % 128 == 0), "{lengths:?}");
 }
 
 #[test]
@@ -440,6 +464,20 @@ fn who_does_not_look_holds_up_nobody() {
         }
     });
     assert_eq!(resolver.metrics().failures, 0);
+}
+
+#[test]
+fn who_does_not_look_holds_up_no_connection() {
+    let (_authority, pair, connector) = trust();
+    let server = Secure::start(&pair, serve_most);
+    let resolver = server.resolver(&connector).build().unwrap();
+    within(async {
+        // It has begun to connect, and does not go on.
+        let mut lost = pin!(resolver.a("lost.example"));
+        assert!(future::poll_once(&mut lost).await.is_none());
+        ask_many(&resolver, 20).await;
+    });
+    assert_eq!((server.count(), resolver.metrics().failures), (1, 0));
 }
 
 /// Nobody drives the connection but those who wait.

@@ -1,12 +1,16 @@
 //! `resolv.conf` and the hosts file, read again when they have changed.
 
 use std::fs::{self, Metadata, OpenOptions};
+use std::future::Future;
 use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
+use futures_util::future::{FutureExt, Shared};
+use smolkit_runtime::time::timeout;
 use smolkit_runtime::unblock;
 
 use super::builder::Settings;
@@ -22,6 +26,11 @@ const HOSTS_MAX_BYTES: u64 = 16 << 20;
 /// A file that changed this short ago may change again without a trace in its times.
 const SETTLED: Duration = Duration::from_secs(2);
 
+/// Who finds that it is time to look at the files again waits for that for this part of a look-up's deadline, and no longer than this; then what they said
+/// before has to do. Mostly a look takes some 100 µs, but the pool may be busy, and the disk slow.
+const PATIENCE_PART: u32 = 20;
+const PATIENCE_MAX: Duration = Duration::from_secs(5);
+
 /// What the files said when they were last read.
 pub(super) struct State {
     pub(super) hosts: Arc<Hosts>,
@@ -34,8 +43,6 @@ pub(super) struct Files {
     settings: Settings,
     counters: Arc<Counters>,
     current: Mutex<Current>,
-    /// Held by the one that looks at the files.
-    seen: async_lock::Mutex<Seen>,
 }
 
 #[derive(Default)]
@@ -43,7 +50,13 @@ struct Current {
     state: Option<Arc<State>>,
     /// When somebody has to look again.
     next: Option<Instant>,
+    seen: Seen,
+    /// One look at a time.
+    look: Option<Look>,
 }
+
+/// A look at the files, on a thread where it may block. It goes on when nobody waits for it, and it does not depend on who waits.
+type Look = Shared<Pin<Box<dyn Future<Output = Result<Arc<State>, Unreadable>> + Send>>>;
 
 /// The files as they were when they were last looked at.
 #[derive(Clone, Copy, Default)]
@@ -59,44 +72,57 @@ struct Found {
     seen: Seen,
 }
 
+/// Why there is no state, for all who wait for it.
+#[derive(Clone)]
+struct Unreadable {
+    kind: io::ErrorKind,
+    message: String,
+}
+
+impl From<Unreadable> for io::Error {
+    fn from(Unreadable { kind, message }: Unreadable) -> io::Error {
+        io::Error::new(kind, message)
+    }
+}
+
 impl Files {
     pub(super) fn new(settings: Settings, counters: Arc<Counters>) -> Files {
-        let (current, seen) = (Mutex::default(), async_lock::Mutex::default());
-        Files { settings, counters, current, seen }
+        Files { settings, counters, current: Mutex::default() }
     }
 
-    /// What the files say: at most `reload_interval` ago, or longer if somebody is looking just now.
-    pub(super) async fn state(&self) -> io::Result<Arc<State>> {
-        let old = match self.known() {
-            (Some(state), true) => return Ok(state),
-            (old, _) => old,
-        };
-        let mut seen = match &old {
-            Some(old) => match self.seen.try_lock() {
-                Some(seen) => seen,
-                None => return Ok(Arc::clone(old)),
-            },
-            None => self.seen.lock().await,
-        };
-        // Somebody else may have looked while this one waited.
-        let old = match self.known() {
-            (Some(state), true) => return Ok(state),
-            (old, _) => old,
-        };
-        let found = self.look(*seen, old.as_deref()).await;
-        let state = self.take_over(old.as_deref(), &found)?;
-        *seen = found.seen;
-        let state = Arc::new(state);
-        let former = {
+    /// What the files say: at most `reload_interval` ago, or longer if a look at them takes long.
+    pub(super) async fn state(self: &Arc<Self>) -> io::Result<Arc<State>> {
+        let (old, look) = {
             let mut current = lock(&self.current);
-            current.next = Instant::now().checked_add(self.settings.reload_interval);
-            current.state.replace(Arc::clone(&state))
+            if let Some(state) = current.fresh() {
+                return Ok(state);
+            }
+            if !self.settings.has_files() {
+                let (completion, upstream) = self.configured(&ResolvConf::default(), None);
+                let state = Arc::new(State { hosts: Arc::default(), completion, upstream });
+                current.state = Some(Arc::clone(&state));
+                return Ok(state);
+            }
+            let old = current.state.clone();
+            let look = match (&current.look, &old) {
+                (Some(_), Some(old)) => return Ok(Arc::clone(old)),
+                (Some(look), None) => look.clone(),
+                (None, _) => current.look.insert(Arc::clone(self).look().boxed().shared()).clone(),
+            };
+            (old, look)
         };
-        if let (Ok(Some(_)), Some(former)) = (found.hosts, former) {
-            // To free a long list takes long, too.
-            unblock(move || drop((old, former))).detach();
+        match old {
+            Some(old) => match timeout(self.patience(), look).await {
+                Ok(Ok(state)) => Ok(state),
+                // What it said before goes on to hold.
+                Ok(Err(_)) | Err(_) => Ok(old),
+            },
+            None => Ok(look.await?),
         }
-        Ok(state)
+    }
+
+    fn patience(&self) -> Duration {
+        (self.settings.deadline / PATIENCE_PART).min(PATIENCE_MAX)
     }
 
     /// The state if the files have been read, without a look at them.
@@ -104,33 +130,42 @@ impl Files {
         lock(&self.current).state.clone()
     }
 
-    /// The state, and whether it is fresh enough.
-    fn known(&self) -> (Option<Arc<State>>, bool) {
-        let current = lock(&self.current);
-        let is_fresh =
-            !self.settings.has_files() || current.next.is_none_or(|next| Instant::now() < next);
-        (current.state.clone(), is_fresh)
+    /// It begins with the first poll: where there is no other thread, it runs on this one, which must not hold a lock then.
+    async fn look(self: Arc<Self>) -> Result<Arc<State>, Unreadable> {
+        let looked = unblock(move || self.look_and_keep()).fallible().await;
+        looked.unwrap_or_else(|| {
+            let message = "cannot look up names: the blocking pool has been shut down, and its files were not read";
+            Err(Unreadable { kind: io::ErrorKind::Other, message: message.to_owned() })
+        })
     }
 
-    async fn look(&self, seen: Seen, old: Option<&State>) -> Found {
+    /// Blocks. It frees what it replaces, too: that of a long list takes long.
+    fn look_and_keep(&self) -> Result<Arc<State>, Unreadable> {
+        let _over = Over(self);
+        let (old, seen) = {
+            let current = lock(&self.current);
+            (current.state.clone(), current.seen)
+        };
         let Settings { resolv_conf, hosts, .. } = &self.settings;
-        if !self.settings.has_files() {
-            let (resolv_conf, hosts) = (ResolvConf::default(), Arc::default());
-            return Found { resolv_conf: Ok(Some(resolv_conf)), hosts: Ok(Some(hosts)), seen };
-        }
-        let (resolv_conf, hosts) = (resolv_conf.clone(), hosts.clone());
-        let known = old.map(|old| Arc::clone(&old.hosts));
-        unblock(move || look(resolv_conf.as_deref(), hosts.as_deref(), known.as_deref(), seen))
-            .await
+        let known = old.as_ref().map(|old| &*old.hosts);
+        let found = look(resolv_conf.as_deref(), hosts.as_deref(), known, seen);
+        let state = Arc::new(self.take_over(old.as_deref(), &found)?);
+        let mut current = lock(&self.current);
+        current.seen = found.seen;
+        current.next = Instant::now().checked_add(self.settings.reload_interval);
+        let former = current.state.replace(Arc::clone(&state));
+        drop(current);
+        drop(former);
+        Ok(state)
     }
 
     /// A file that cannot be read is an error the first time; later what it said before goes on to hold.
-    fn take_over(&self, old: Option<&State>, found: &Found) -> io::Result<State> {
+    fn take_over(&self, old: Option<&State>, found: &Found) -> Result<State, Unreadable> {
         let settings = &self.settings;
         let (completion, upstream) = match (&found.resolv_conf, old) {
-            (Ok(Some(conf)), _) => self.configured(conf, old)?,
+            (Ok(Some(conf)), _) => self.configured(conf, old),
             (Ok(None), Some(old)) => (old.completion.clone(), Arc::clone(&old.upstream)),
-            (Ok(None), None) => self.configured(&ResolvConf::default(), None)?,
+            (Ok(None), None) => self.configured(&ResolvConf::default(), None),
             (Err(error), Some(old)) => {
                 warn(&settings.resolv_conf, error);
                 (old.completion.clone(), Arc::clone(&old.upstream))
@@ -156,11 +191,7 @@ impl Files {
     }
 
     /// The servers that `conf` and the builder name. Other servers know other answers, so the cache starts anew with them.
-    fn configured(
-        &self,
-        conf: &ResolvConf,
-        old: Option<&State>,
-    ) -> io::Result<(Completion, Arc<Upstream>)> {
+    fn configured(&self, conf: &ResolvConf, old: Option<&State>) -> (Completion, Arc<Upstream>) {
         for line in &conf.ignored {
             tracing::debug!(line, "resolv.conf: a line that is not understood");
         }
@@ -172,12 +203,12 @@ impl Files {
                 if old.completion != completion {
                     self.counters.reloads();
                 }
-                return Ok((completion, Arc::clone(&old.upstream)));
+                return (completion, Arc::clone(&old.upstream));
             }
             self.counters.reloads();
         }
         let upstream = self.upstream(servers);
-        Ok((completion, Arc::new(upstream)))
+        (completion, Arc::new(upstream))
     }
 
     fn upstream(&self, servers: Servers) -> Upstream {
@@ -186,10 +217,28 @@ impl Files {
     }
 }
 
-fn unreadable(path: &Option<PathBuf>, error: &io::Error) -> io::Error {
+impl Current {
+    /// The state, if it is fresh enough.
+    fn fresh(&self) -> Option<Arc<State>> {
+        let is_fresh = self.next.is_none_or(|next| Instant::now() < next);
+        self.state.clone().filter(|_| is_fresh)
+    }
+}
+
+/// The end of a look, however it ends.
+struct Over<'a>(&'a Files);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        let look = lock(&self.0.current).look.take();
+        drop(look);
+    }
+}
+
+fn unreadable(path: &Option<PathBuf>, error: &io::Error) -> Unreadable {
     let path = path.as_deref().unwrap_or(Path::new(""));
     let message = format!("cannot look up names: cannot read {}: {error}", path.display());
-    io::Error::new(error.kind(), message)
+    Unreadable { kind: error.kind(), message }
 }
 
 fn warn(path: &Option<PathBuf>, error: &io::Error) {

@@ -60,8 +60,9 @@
 //! | time that "there is none" is kept, at most | 300 s | [`max_negative_ttl`](ResolverBuilder::max_negative_ttl) |
 //! | questions under way | 256 | [`in_flight_max`](ResolverBuilder::in_flight_max) |
 //! | questions under way over TLS to one server | 256 | |
-//! | a connection over TLS that is silent, and used again | 10 s | |
+//! | a connection over TLS that is silent, and used again | 10 s; it is closed by the next question, or by the server | |
 //! | time between looks at the files | 1 s | [`reload_interval`](ResolverBuilder::reload_interval) |
+//! | wait for such a look, before what they said last is used | a twentieth of the deadline, at most 5 s | |
 //! | `resolv.conf` | 64 KiB | |
 //! | the hosts file | 16 MiB | |
 //! | a datagram | 1,232 bytes (RFC 9715) | |

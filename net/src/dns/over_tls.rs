@@ -1,12 +1,15 @@
 //! A server that is asked over TLS (RFC 7858), and the connection to it.
 
 use std::fmt;
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use async_lock::{Mutex, Semaphore};
+use async_lock::Semaphore;
+use futures_util::future::{FutureExt, Shared, WeakShared};
 use hickory_resolver::net::NetError;
 use hickory_resolver::proto::op::{Message, Query};
 use rustls_pki_types::ServerName;
@@ -16,6 +19,7 @@ use super::exchange::{Failed, Manner, failed};
 use super::line::{Line, QUESTIONS_MAX};
 use super::metrics::Counters;
 use super::provider::{Transport, connect};
+use super::upstream::lock;
 use crate::TcpStream;
 use crate::tls::{TlsConnector, TlsStream};
 
@@ -23,20 +27,29 @@ use crate::tls::{TlsConnector, TlsStream};
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
 type TlsLine = Line<Transport<TlsStream<TcpStream>>>;
+/// A connection in the making. It belongs to all who wait for it: one who does not look any more holds up nobody.
+type Making = Pin<Box<dyn Future<Output = Result<Arc<TlsLine>, NetError>> + Send>>;
+
+#[derive(Default)]
+enum Place {
+    #[default]
+    Empty,
+    Making(WeakShared<Making>),
+    Made(Arc<TlsLine>),
+}
 
 pub(super) struct TlsServer {
     addr: SocketAddr,
     name: String,
     connector: TlsConnector,
-    /// Held while it is being made, so that all who ask meanwhile share it.
-    line: Mutex<Option<Arc<TlsLine>>>,
+    place: Arc<Mutex<Place>>,
     permits: Semaphore,
 }
 
 impl TlsServer {
     pub(super) fn new(addr: SocketAddr, name: String, connector: TlsConnector) -> TlsServer {
-        let (line, permits) = (Mutex::new(None), Semaphore::new(QUESTIONS_MAX));
-        TlsServer { addr, name, connector, line, permits }
+        let (place, permits) = (Arc::default(), Semaphore::new(QUESTIONS_MAX));
+        TlsServer { addr, name, connector, place, permits }
     }
 
     pub(super) fn addr(&self) -> SocketAddr {
@@ -85,7 +98,10 @@ impl TlsServer {
     ) -> Result<Message, NetError> {
         let _permit = self.permits.acquire().await;
         loop {
-            let (line, is_new) = self.line(counters).await?;
+            let (line, is_new) = match self.line(manner.timeout, counters) {
+                Found::Made(line) => (line, false),
+                Found::Making(making) => (making.await?, true),
+            };
             match line.ask(question, manner).await {
                 // A server may close a connection whenever it likes (RFC 7858 §3.4), but not each before it says anything.
                 Err(_) if line.has_ended() && (line.was_heard() || !is_new) => {}
@@ -94,32 +110,70 @@ impl TlsServer {
         }
     }
 
-    /// The connection, and whether it was made for this question.
-    async fn line(&self, counters: &Counters) -> io::Result<(Arc<TlsLine>, bool)> {
-        let mut place = self.line.lock().await;
-        if let Some(line) = &*place {
-            if !line.has_ended() && line.idle() < IDLE_MAX {
-                return Ok((Arc::clone(line), false));
+    /// The connection, or the one that is being made for all who ask meanwhile.
+    fn line(&self, wait: Duration, counters: &Counters) -> Found {
+        let mut place = lock(&self.place);
+        match &*place {
+            Place::Made(line) if !line.has_ended() && line.idle() < IDLE_MAX => {
+                return Found::Made(Arc::clone(line));
             }
+            Place::Making(making) => {
+                // Without those who waited for it there is nothing left of it.
+                if let Some(making) = making.upgrade() {
+                    return Found::Making(making);
+                }
+            }
+            Place::Made(_) | Place::Empty => {}
         }
-        *place = None;
         counters.tls_connections();
-        let transport = connect(self.addr).await?;
-        let stream = self.connector.connect(&self.name, transport).await?;
-        let line = Arc::new(Line::new(Transport(stream), self.addr));
-        *place = Some(Arc::clone(&line));
-        Ok((line, true))
+        let making = self.make(wait).boxed().shared();
+        let former = std::mem::take(&mut *place);
+        *place = making.downgrade().map_or(Place::Empty, Place::Making);
+        drop(place);
+        drop(former);
+        Found::Making(making)
+    }
+
+    /// Makes a connection and puts it in its place, whoever is there to see it.
+    fn make(
+        &self,
+        wait: Duration,
+    ) -> impl Future<Output = Result<Arc<TlsLine>, NetError>> + Send + use<> {
+        let (addr, name, connector) = (self.addr, self.name.clone(), self.connector.clone());
+        let place = Arc::clone(&self.place);
+        async move {
+            let made = timeout(wait, async {
+                let transport = connect(addr).await?;
+                io::Result::Ok(Transport(connector.connect(&name, transport).await?))
+            });
+            let (result, now) = match made.await {
+                Ok(Ok(stream)) => {
+                    let line = Arc::new(Line::new(stream, addr));
+                    (Ok(Arc::clone(&line)), Place::Made(line))
+                }
+                Ok(Err(error)) => (Err(error.into()), Place::Empty),
+                Err(_) => (Err(NetError::Timeout), Place::Empty),
+            };
+            *lock(&place) = now;
+            result
+        }
     }
 
     /// Leaves a connection on which the server was silent since `start`. One that only takes long for one question is kept.
     fn hang_up(&self, start: Instant) {
-        // If somebody holds it there is a new one.
-        if let Some(mut place) = self.line.try_lock() {
-            if place.as_ref().is_some_and(|line| line.was_silent_since(start)) {
-                *place = None;
-            }
-        }
+        let mut place = lock(&self.place);
+        let former = match &*place {
+            Place::Made(line) if line.was_silent_since(start) => std::mem::take(&mut *place),
+            _ => return,
+        };
+        drop(place);
+        drop(former);
     }
+}
+
+enum Found {
+    Made(Arc<TlsLine>),
+    Making(Shared<Making>),
 }
 
 /// The same server is the same connection.

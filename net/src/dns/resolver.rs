@@ -70,7 +70,7 @@ pub struct Resolver {
 }
 
 struct Inner {
-    files: Files,
+    files: Arc<Files>,
     deadline: Duration,
     counters: Arc<Counters>,
 }
@@ -93,7 +93,7 @@ impl Resolver {
     pub(super) fn new(settings: Settings) -> Resolver {
         let counters = Arc::<Counters>::default();
         let deadline = settings.deadline;
-        let files = Files::new(settings, Arc::clone(&counters));
+        let files = Arc::new(Files::new(settings, Arc::clone(&counters)));
         Resolver { inner: Arc::new(Inner { files, deadline, counters }) }
     }
 

@@ -25,6 +25,8 @@ pub(super) enum Reply {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Unfit {
     Code(ResponseCode),
+    /// It has no answer, is not responsible for the name, and asks nobody who is: a referral, or an empty reply of a server that has lost its zone.
+    Lame,
     AliasLoop,
     TooManyAliases,
 }
@@ -67,10 +69,12 @@ pub(super) fn sift(question: &Query, message: &Message) -> Result<Reply, Unfit> 
     }
     if code == ResponseCode::NXDomain || passed.is_empty() {
         let exists = code == ResponseCode::NoError;
-        return Ok(Reply::Nothing {
-            exists,
-            ttl: negative_ttl(name, message).map(|own| own.min(ttl)),
-        });
+        let own_ttl = negative_ttl(name, message);
+        let is_responsible = message.authoritative || message.recursion_available;
+        if exists && !is_responsible && own_ttl.is_none() {
+            return Err(Unfit::Lame);
+        }
+        return Ok(Reply::Nothing { exists, ttl: own_ttl.map(|own| own.min(ttl)) });
     }
     Ok(Reply::Alias { target: name.clone(), aliases: passed.len(), ttl })
 }

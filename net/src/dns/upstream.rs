@@ -203,8 +203,9 @@ impl Upstream {
                         Ok(Err(unfit)) => self.note(log, server.addr, describe(&unfit)),
                         Err(failed) => {
                             self.hurt(index);
-                            // Some drop what they do not understand.
-                            is_plain[index] |= failed.kind == io::ErrorKind::TimedOut;
+                            // Some drop what they do not understand; none of those speaks TLS, where the padding would be lost.
+                            is_plain[index] |=
+                                server.is_plain() && failed.kind == io::ErrorKind::TimedOut;
                             self.note(log, server.addr, failed);
                         }
                     }
@@ -295,6 +296,7 @@ impl Drop for Passenger<'_> {
 fn describe(unfit: &Unfit) -> Failed {
     let text = match unfit {
         Unfit::Code(code) => format!("it answers: {code}"),
+        Unfit::Lame => "it neither knows the answer nor asks others".to_owned(),
         Unfit::AliasLoop => "the name is an alias of itself".to_owned(),
         Unfit::TooManyAliases => "too many aliases".to_owned(),
     };

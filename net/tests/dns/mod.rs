@@ -98,6 +98,18 @@ impl Reply {
         self
     }
 
+    /// Of a server that is not responsible, and asks no others.
+    pub fn lame(mut self) -> Reply {
+        self.bytes[3] &= 0x7f;
+        self
+    }
+
+    /// Of a server that is responsible.
+    pub fn authoritative(mut self) -> Reply {
+        self.bytes[2] |= 4;
+        self
+    }
+
     pub fn id(mut self, id: u16) -> Reply {
         self.bytes[..2].copy_from_slice(&id.to_be_bytes());
         self
