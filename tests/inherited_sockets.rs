@@ -8,7 +8,7 @@ mod support;
 use std::env;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::process::Stdio;
 use std::time::Duration;
@@ -177,6 +177,49 @@ fn by_systemds_own_program() {
         client.read_to_string(&mut said).await.unwrap();
         assert_eq!(said, "activated");
         assert!(child.status().await.unwrap().success());
+    });
+}
+
+/// Goal: a standard stream by which sockets came is one that does no harm afterwards (`EBADF`, or a socket that gets what is printed, would).
+/// Method: std's command, which can pass nothing on but these.
+#[test]
+fn by_a_standard_stream() {
+    if is_child("standard stream") {
+        let number: i32 = env::var("NUMBER").unwrap().parse().unwrap();
+        let mut sockets = Sockets::inherited().unwrap();
+        let listener = sockets.tcp_listener("http").unwrap().expect("it was left");
+        sockets.ready().unwrap();
+        drop(sockets);
+        let stream = format!("/proc/self/fd/{number}");
+        assert_eq!(std::fs::read_link(stream).unwrap().to_str(), Some("/dev/null"));
+        assert!(File::open("/dev/null").unwrap().as_fd().as_raw_fd() > 2);
+        // Children get it, and not what was left to us.
+        let script = format!("test -c /dev/fd/{number} && test ! -S /dev/fd/{number}");
+        assert!(std::process::Command::new("sh").args(["-c", &script]).status().unwrap().success());
+        drop(listener);
+        return;
+    }
+    within(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        for number in 0..3 {
+            let mut sockets = Sockets::new();
+            sockets.add("http", &listener).unwrap();
+            let (successor, fd) = sockets.successor().unwrap();
+            let (name, value) = successor.variable(number);
+            let mut command = std::process::Command::new(env::current_exe().unwrap());
+            command.args(["--exact", "by_a_standard_stream", "--nocapture"]);
+            command.env(ROLE, "standard stream").env("NUMBER", number.to_string()).env(name, value);
+            match number {
+                0 => command.stdin(fd).stdout(Stdio::null()),
+                1 => command.stdout(fd),
+                _ => command.stderr(fd).stdout(Stdio::null()),
+            };
+            let mut child = command.spawn().unwrap();
+            drop(command);
+            let ready = successor.ready().await;
+            assert!(child.wait().unwrap().success(), "{number}");
+            ready.unwrap();
+        }
     });
 }
 

@@ -4,15 +4,21 @@
 
 pub(crate) mod batch;
 
+use std::fs::File;
 use std::io::{self, IoSliceMut};
-use std::mem::{self, MaybeUninit};
+use std::mem::{self, ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use rustix::io::{Errno, FdFlags, fcntl_getfd, fcntl_setfd};
+use rustix::io::{Errno, FdFlags, fcntl_dupfd_cloexec, fcntl_getfd, fcntl_setfd};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
+
+/// The first number that is no standard stream. Source: `SD_LISTEN_FDS_START`.
+pub(crate) const FIRST_FD: RawFd = 3;
 
 /// Becomes the owner of a descriptor that this process has got from its parent, and marks it to be closed by `exec`.
 ///
-/// What this process has opened itself, or has taken over before, is marked already, and refused.
+/// What this process has opened itself, or has taken over before, is marked already, and refused. A standard stream moves to another number, and `/dev/null`
+/// takes its place: whatever got that number next would be read from and written to by all who use standard streams.
 pub(crate) fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     let refused = |why| {
         let message = format!("cannot take over descriptor {number}: {why}");
@@ -28,8 +34,20 @@ pub(crate) fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: it is open, and came through `exec`, as nothing does that std opens; our parent says that it is left to us, and the callers
     // take nothing twice. So nobody else here owns it.
     let fd = unsafe { OwnedFd::from_raw_fd(number) };
-    fcntl_setfd(&fd, FdFlags::CLOEXEC)?;
-    Ok(fd)
+    let vacate: fn(OwnedFd) -> rustix::io::Result<()> = match number {
+        libc::STDIN_FILENO => |null| dup2_stdin(null),
+        libc::STDOUT_FILENO => |null| dup2_stdout(null),
+        libc::STDERR_FILENO => |null| dup2_stderr(null),
+        _ => {
+            fcntl_setfd(&fd, FdFlags::CLOEXEC)?;
+            return Ok(fd);
+        }
+    };
+    // Standard streams have no owner: they are never closed, only replaced.
+    let standard = ManuallyDrop::new(fd);
+    let moved = fcntl_dupfd_cloexec(&*standard, FIRST_FD)?;
+    vacate(File::options().read(true).write(true).open("/dev/null")?.into())?;
+    Ok(moved)
 }
 
 /// Asks the system about a number that may be no descriptor at all.

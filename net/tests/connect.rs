@@ -7,12 +7,13 @@ mod refused;
 mod silent;
 
 use std::io;
+use std::pin::Pin;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use smolkit_net::{ConnectError, TcpConnector, TcpListener, TcpSocket, TcpStream};
-use smolkit_runtime::{Timer, block_on};
+use smolkit_runtime::{Async, Runtime, Timer, block_on};
 
 use self::refused::Refused;
 use self::silent::Silent;
@@ -39,6 +40,32 @@ fn the_error_names_every_address() {
         let inner = error.get_ref().unwrap().downcast_ref::<ConnectError>().unwrap();
         assert_eq!(inner.attempts().count(), 2);
     });
+}
+
+type Attempt = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
+/// Goal: a worker that ends takes its reactor along, and not the attempts that were waited for on it. Method: one attempt of each kind, looked at on workers of
+/// several runtimes in turn.
+#[test]
+fn an_attempt_outlives_its_runtime() {
+    let silent = within(Silent::new());
+    let addr = silent.addr;
+    let mut attempts: [Attempt; 2] = [
+        Box::pin(async move { TcpSocket::new_v4()?.connect(addr).await.map(drop) }),
+        Box::pin(async move { Async::<std::net::TcpStream>::connect(addr).await.map(drop) }),
+    ];
+    for _ in 0..3 {
+        let runtime = Runtime::builder().workers(1).build().unwrap();
+        let looked = runtime.spawn(async move {
+            for attempt in &mut attempts {
+                let result = future::poll_once(attempt).await;
+                assert!(result.is_none(), "nobody has answered, but it is {result:?}");
+            }
+            attempts
+        });
+        attempts = within(looked);
+        drop(runtime);
+    }
 }
 
 #[test]

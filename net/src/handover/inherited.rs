@@ -13,9 +13,6 @@ use crate::sys;
 pub const VARIABLES: [&str; 5] =
     ["LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES", successor::HANDOVER_VARIABLE];
 
-/// Source: `SD_LISTEN_FDS_START`.
-const FIRST_FD: RawFd = 3;
-
 /// More than any process may have open.
 const FDS_MAX: RawFd = 1 << 20;
 
@@ -57,14 +54,14 @@ impl Sockets {
             }
         }
         let mut entries = Vec::new();
-        for (number, name) in (FIRST_FD..).zip(names) {
+        for (number, name) in (sys::FIRST_FD..).zip(names) {
             entries.push(Entry { name, fd: sys::inherited(number)? });
         }
         Ok(Sockets { entries, predecessor: None })
     }
 }
 
-/// The names of the descriptors from [`FIRST_FD`] on that were left to the process `own`.
+/// The names of the descriptors from [`FIRST_FD`](sys::FIRST_FD) on that were left to the process `own`.
 fn names(
     pid: Option<&str>,
     fds: Option<&str>,

@@ -64,6 +64,7 @@ impl Sockets {
     /// The successor is to get the descriptor under a number of the caller's choice ([`Command::fd`] of `smolkit-process`), and the
     /// [variable](Successor::variable) with that number; its [`Sockets::inherited`] finds the sockets. The command must be dropped before
     /// [`ready`](Successor::ready) is waited for, because it holds the descriptor too: else nobody hears of a successor that has failed.
+    /// It may be a standard stream: the successor has `/dev/null` there afterwards.
     ///
     /// [`Command::fd`]: https://docs.rs/smolkit-process/latest/smolkit_process/struct.Command.html#method.fd
     ///

@@ -123,11 +123,8 @@ impl TcpSocket {
             Err(Errno::INPROGRESS | Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
-        stream.writable().await?;
-        match stream.get_ref().take_error()? {
-            None => Ok(TcpStream::from(stream)),
-            Some(error) => Err(error),
-        }
+        stream.established().await?;
+        Ok(TcpStream::from(stream))
     }
 
     /// The address it is bound to.

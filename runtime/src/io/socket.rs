@@ -75,10 +75,24 @@ impl Async<TcpStream> {
             Err(errno) => return Err(errno.into()),
         }
         let stream = Async::new_nonblocking(TcpStream::from(socket))?;
-        stream.writable().await?;
-        match stream.get_ref().take_error()? {
-            None => Ok(stream),
-            Some(error) => Err(error),
+        stream.established().await?;
+        Ok(stream)
+    }
+
+    /// Waits for the end of an attempt to connect.
+    #[doc(hidden)]
+    pub async fn established(&self) -> io::Result<()> {
+        loop {
+            self.writable().await?;
+            if let Some(error) = self.get_ref().take_error()? {
+                return Err(error);
+            }
+            match self.get_ref().peer_addr() {
+                // It was not the socket that woke us, but the end of the reactor that watched it: another one does now.
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
+                Err(error) => return Err(error),
+                Ok(_) => return Ok(()),
+            }
         }
     }
 
