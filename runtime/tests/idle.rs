@@ -122,6 +122,26 @@ fn the_helper_sleeps_as_well() {
     });
 }
 
+/// A hook that has waited in a foreign `block_on` has come back: the helper has nobody to look after.
+#[test]
+fn after_a_hook_that_waits() {
+    alone("after_a_hook_that_waits", || {
+        let wait = || futures_executor::block_on(Timer::after(Duration::from_millis(1)));
+        let builder = Runtime::builder().workers(1).on_thread_start(move || {
+            wait();
+        });
+        let runtime = builder
+            .on_thread_park(move || {
+                wait();
+            })
+            .build()
+            .unwrap();
+        block_on(runtime.spawn(async {}));
+        settle();
+        assert_idle_for(Duration::from_secs(1));
+    });
+}
+
 /// A task that ticks now and then costs a few wake-ups a tick.
 #[test]
 fn a_slow_ticker() {

@@ -6,7 +6,7 @@ mod support;
 use std::collections::HashSet;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -81,6 +81,26 @@ fn hooks() {
         drop(runtime);
         assert_eq!(count(1), 2);
         assert_eq!(count(2), count(3));
+    });
+}
+
+/// A worker that is in its hook is not one that looks for tasks.
+#[test]
+fn a_hook_that_waits_for_a_task() {
+    within(TEST_MAX, || {
+        let (sender, receiver) = mpsc::channel();
+        let first = Mutex::new(Some(receiver));
+        let hook = move || {
+            let receiver = first.lock().unwrap().take();
+            receiver.into_iter().for_each(|receiver| receiver.recv().unwrap());
+        };
+        let runtime = Runtime::builder().workers(2).on_thread_unpark(hook).build().unwrap();
+        // Mostly both sleep then.
+        thread::sleep(Duration::from_millis(100));
+        // Wakes one of them, which waits in its hook for the task.
+        runtime.spawn(async move { sender.send(()).unwrap() }).detach();
+        let next = runtime.spawn(async { 7 });
+        assert_eq!(block_on(next), 7);
     });
 }
 

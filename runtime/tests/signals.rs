@@ -239,6 +239,55 @@ fn a_second_request_ends_the_process() {
     assert_eq!(in_child("a_second_request_ends_the_process").code(), Some(130));
 }
 
+/// Goal: who makes the first listener hears what comes from then on, also before it is ready. Method: strace sends the signal with each change of a signal's
+/// action in turn, and with the one that installs the handler; the others are ignored.
+#[cfg(target_os = "linux")]
+#[test]
+fn none_is_lost_while_the_first_listener_is_made() {
+    const HEARD: i32 = 7;
+    const NOTHING_HEARD: i32 = 8;
+    if is_child() {
+        let has_come = if std::env::var_os("STREAM").is_some() {
+            let mut signals = Signals::new([Signal::Terminate]).unwrap();
+            block_on(future::poll_once(signals.next())).is_some()
+        } else {
+            block_on(future::poll_once(shutdown_signal().unwrap())).is_some()
+        };
+        std::process::exit(if has_come { HEARD } else { NOTHING_HEARD });
+    }
+    let name = "none_is_lost_while_the_first_listener_is_made";
+    let _turn = turn();
+    let log = std::env::temp_dir().join(format!("smolkit-signals-{}", std::process::id()));
+    for listener in ["STREAM", "SHUTDOWN"] {
+        let mut heard = 0;
+        // strace counts the calls of each thread for itself.
+        for call in 1.. {
+            let inject = format!("inject=rt_sigaction:signal=SIGTERM:when={call}");
+            let mut strace = Command::new("sh");
+            strace.args(["-c", "trap '' TERM; exec \"$@\"", "sh", "strace", "-f", "-qq"]);
+            strace.args(["-e", "trace=rt_sigaction", "-e", &inject, "-o"]).arg(&log);
+            strace.arg(std::env::current_exe().unwrap()).args(["--exact", name]);
+            strace.env(CHILD, "1").env(listener, "1").stdout(Stdio::null()).stderr(Stdio::null());
+            // A leak checker cannot trace a process that strace traces already.
+            strace.env("ASAN_OPTIONS", "detect_leaks=0");
+            let status = within(TEST_MAX, move || strace.status().unwrap());
+            let text = std::fs::read_to_string(&log)
+                .expect("this test needs strace: install it (Debian: apt-get install strace)");
+            let (_, since) = text.split_once("rt_sigaction(SIGTERM, {").expect("it was installed");
+            let has_come = since.contains("--- SIGTERM");
+            let code = if has_come { HEARD } else { NOTHING_HEARD };
+            assert_eq!(status.code(), Some(code), "{text}");
+            heard += u32::from(has_come);
+            if !text.contains("--- SIGTERM") {
+                // No thread has made so many calls.
+                break;
+            }
+        }
+        assert!(heard > 0, "it never came when there was a listener");
+    }
+    std::fs::remove_file(log).unwrap();
+}
+
 /// The same one again, while the first is not even looked at: nobody polls, as in a program that is stuck.
 #[test]
 fn a_second_request_of_the_same_kind() {

@@ -334,6 +334,60 @@ fn a_runner_of_two_panics() {
     });
 }
 
+type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Polls the runner that it wakes, which sleeps again with a waker that does not panic, and panics then.
+struct WakesAndPanics {
+    runner: Mutex<Option<Running>>,
+    good: Waker,
+}
+
+impl Wake for WakesAndPanics {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let mut runner = self.runner.lock().unwrap();
+        let mut cx = Context::from_waker(&self.good);
+        assert!(runner.as_mut().unwrap().as_mut().poll(&mut cx).is_pending());
+        drop(runner);
+        panic!("on purpose");
+    }
+}
+
+/// A runner whose waker panics after it has woken it is up, and falls asleep again in a place of its own.
+#[test]
+fn a_runner_panics_too_late() {
+    quiet_panics();
+    within(TEST_MAX, || {
+        let executor: &'static Executor<'static> = keep(Executor::new());
+        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let done = Arc::new(AtomicUsize::new(0));
+        let spawn = || {
+            let done = done.clone();
+            executor.spawn(async move { done.fetch_add(1, Ordering::SeqCst) }).detach();
+        };
+        let good = Waker::from(count.clone());
+        let bad = Arc::new(WakesAndPanics { runner: Mutex::default(), good: good.clone() });
+        let mut runner: Running = Box::pin(executor.run(std::future::pending::<()>()));
+        let waker = Waker::from(bad.clone());
+        assert!(runner.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        *bad.runner.lock().unwrap() = Some(runner);
+        spawn();
+        assert_eq!(done.load(Ordering::SeqCst), 1, "woken before the panic");
+        for round in 1..10 {
+            spawn();
+            assert_eq!(count.0.load(Ordering::SeqCst), round, "asleep, and called");
+            let mut runner = bad.runner.lock().unwrap();
+            let mut cx = Context::from_waker(&good);
+            assert!(runner.as_mut().unwrap().as_mut().poll(&mut cx).is_pending());
+            assert_eq!(done.load(Ordering::SeqCst), 1 + round);
+        }
+        bad.runner.lock().unwrap().take();
+    });
+}
+
 /// The same on one thread, where the tasks do not outlive their executor either.
 #[test]
 fn a_local_runner_of_two_panics() {

@@ -27,6 +27,9 @@ mod primary;
 #[path = "../../src/executor/queue.rs"]
 mod queue;
 
+#[path = "../../src/executor/roll.rs"]
+mod roll;
+
 #[path = "../../src/executor/sleepers.rs"]
 mod sleepers;
 

@@ -44,6 +44,17 @@ pub(crate) enum Call<W> {
     Closed,
 }
 
+/// Who looks after the queue when a thread could not be started.
+#[derive(Debug)]
+pub(crate) enum Refused<W> {
+    /// This idle thread, which counts as searching now.
+    Wake(W),
+    /// Those that search, or will when they have finished what they do.
+    Others,
+    /// Nobody: there is no thread.
+    Alone,
+}
+
 impl<W> Crew<W> {
     pub(crate) fn new(threads_max: usize) -> Crew<W> {
         let roster = Roster { idle: Vec::new(), threads: 0, threads_max: allowed(threads_max) };
@@ -72,12 +83,17 @@ impl<W> Crew<W> {
         Call::Start
     }
 
-    /// The thread could not be started. True if there is no other one, either.
-    pub(crate) fn refused(&self) -> bool {
+    /// The thread could not be started. Pushes have relied on it meanwhile: who takes its place?
+    pub(crate) fn refused(&self) -> Refused<W> {
         let mut roster = lock(&self.roster);
-        self.counts.fetch_sub(SEARCHING, Ordering::SeqCst);
         self.part(&mut roster);
-        roster.threads == 0
+        if let Some((_, thread)) = roster.idle.pop() {
+            // That one counts as searching in its place.
+            self.counts.fetch_sub(IDLE, Ordering::SeqCst);
+            return Refused::Wake(thread);
+        }
+        self.counts.fetch_sub(SEARCHING, Ordering::SeqCst);
+        if roster.threads == 0 { Refused::Alone } else { Refused::Others }
     }
 
     /// A searcher has found a job. True if it was the last one: it has to look whether there are more, and to see to them.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_task::Runnable;
 
-use super::crew::{Call, Crew};
+use super::crew::{Call, Crew, Refused};
 use super::{Limits, Metrics};
 use crate::context;
 use crate::sync::thread::{self, Thread};
@@ -118,8 +118,14 @@ impl Pool {
             }
             Call::Start => {
                 self.note_turnovers();
-                if self.start_thread().is_err() && self.crew.refused() {
-                    self.run_here();
+                if self.start_thread().is_err() {
+                    match self.crew.refused() {
+                        Refused::Wake(thread) => thread.unpark(),
+                        Refused::Others => {}
+                        Refused::Alone => self.run_here(),
+                    }
+                    // It had counted as a thread.
+                    self.note_end();
                 }
             }
             Call::Closed => self.cancel_queued(),
@@ -141,7 +147,7 @@ impl Pool {
     /// The system gives no threads, and there are none: this one does the work.
     fn run_here(&self) {
         while self.crew.threads().0 == 0 {
-            let Ok(job) = self.queue.pop() else { return };
+            let Some(job) = self.take() else { return };
             self.run(job);
         }
     }

@@ -6,6 +6,7 @@ mod injector;
 mod local;
 mod primary;
 pub(crate) mod queue;
+mod roll;
 pub(crate) mod runner;
 pub(crate) mod sleepers;
 pub(crate) mod state;

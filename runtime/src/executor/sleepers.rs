@@ -14,6 +14,7 @@
 //! Of a push and a sleep that race, one sees the other. A searcher that finds a task while it is the last one wakes the next if
 //! there is more, because pushes relied on it.
 
+use super::roll::Roll;
 use crate::sync::{AtomicUsize, Mutex, Ordering, fence, lock};
 
 const SEARCHING: usize = 1;
@@ -22,12 +23,12 @@ const ASLEEP: usize = 1 << (usize::BITS / 2);
 pub(crate) struct Sleepers<W> {
     /// Searchers in the lower half, sleepers (as long as they are on the list) in the upper.
     counts: AtomicUsize,
-    list: Mutex<Vec<(usize, W)>>,
+    list: Mutex<Roll<W>>,
 }
 
 impl<W> Sleepers<W> {
     pub(crate) fn new() -> Sleepers<W> {
-        Sleepers { counts: AtomicUsize::new(0), list: Mutex::new(Vec::new()) }
+        Sleepers { counts: AtomicUsize::new(0), list: Mutex::new(Roll::new()) }
     }
 
     /// After a push: the sleeper to wake, with its number, if one has to be. It counts as searching from now on.
@@ -46,11 +47,17 @@ impl<W> Sleepers<W> {
         Some(sleeper)
     }
 
-    /// Sleeper `id` could not be woken: it sleeps on, and is the last to be called again.
-    pub(crate) fn put_back(&self, id: usize, waker: W) {
+    /// Sleeper `id` could not be woken: it sleeps on, and is the last to be called again. Unless it is up: then it has counted that itself, and may have
+    /// fallen asleep once more. True if it sleeps on.
+    pub(crate) fn put_back(&self, id: usize, waker: W) -> bool {
         let mut list = lock(&self.list);
-        list.insert(0, (id, waker));
-        self.counts.fetch_add(ASLEEP - SEARCHING, Ordering::SeqCst);
+        let result = list.put_back(id, waker);
+        if result.is_ok() {
+            self.counts.fetch_add(ASLEEP - SEARCHING, Ordering::SeqCst);
+        }
+        drop(list);
+        // A waker's destructor is foreign code: not under the lock.
+        result.is_ok()
     }
 
     /// A sleeper to wake even if somebody searches: for whoever needs one more pair of eyes, not one more pair of hands.
@@ -64,7 +71,7 @@ impl<W> Sleepers<W> {
     /// Puts runner `id` on the list. The caller then calls `recheck` and looks at all queues once more.
     pub(crate) fn fall_asleep(&self, id: usize, waker: W, was_searching: bool) {
         let mut list = lock(&self.list);
-        list.push((id, waker));
+        list.push(id, waker);
         let change = if was_searching { ASLEEP - SEARCHING } else { ASLEEP };
         self.counts.fetch_add(change, Ordering::SeqCst);
     }
@@ -78,9 +85,7 @@ impl<W> Sleepers<W> {
     /// Runner `id` is up. True if it was notified, and so counts as searching.
     pub(crate) fn wake_up(&self, id: usize) -> bool {
         let mut list = lock(&self.list);
-        // From the end: who fell asleep last is mostly up first.
-        let Some(position) = list.iter().rposition(|(other, _)| *other == id) else { return true };
-        let (_, waker) = list.swap_remove(position);
+        let Some(waker) = list.strike(id) else { return true };
         self.counts.fetch_sub(ASLEEP, Ordering::SeqCst);
         drop(list);
         // A waker's destructor is foreign code: not under the lock.

@@ -205,7 +205,10 @@ impl State {
 
     /// False if the runner could not be called.
     fn wake(&self, (id, waker): (usize, Waker)) -> bool {
-        call(waker).map_err(|waker| self.sleepers.put_back(id, waker)).is_ok()
+        match call(waker) {
+            Ok(()) => true,
+            Err(waker) => !self.sleepers.put_back(id, waker),
+        }
     }
 
     /// Wakes a sleeping runner in any case.

@@ -40,6 +40,10 @@ impl Hook {
         Hook(Some(Arc::new(hook)))
     }
 
+    pub(super) fn is_some(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Calls it. False if there is none.
     pub(super) fn call(&self) -> bool {
         if let Some(hook) = &self.0 {
@@ -165,8 +169,8 @@ impl Builder {
     ///
     /// - [`unblock`](crate::unblock): its closure runs on the calling thread, before the call returns, if the process has no thread for blocking
     ///   work yet; else on one of those.
-    /// - I/O or a timer that was first waited for outside of this runtime and of any `block_on`: waiting for it is an error
-    ///   ([`Unsupported`](io::ErrorKind::Unsupported)) if the process has no thread for that yet.
+    /// - I/O or a timer that was first waited for outside of this runtime and of any `block_on`: if the process has no thread for that yet, waiting for I/O is an
+    ///   error ([`Unsupported`](io::ErrorKind::Unsupported)), and a timer keeps its thread busy until its time has come.
     /// - a foreign `block_on` in a task or in `block_on`: what it waits for comes only if another worker, or another thread in
     ///   `block_on`, is there to drive.
     pub fn helper_threads(mut self, may_start: bool) -> Builder {

@@ -171,7 +171,9 @@ impl Runtime {
             }
             Some(deadline) => inner.wait_for_workers(threads.len(), deadline),
         }
-        inner.shared.close(deadline);
+        if !inner.shared.close(deadline) && inner.have_all_gone() {
+            inner.sweep();
+        }
         inner.shards.iter().for_each(|shard| shard.close());
     }
 }
@@ -207,11 +209,25 @@ impl Inner {
         self.has_gone.notify_all();
     }
 
+    fn have_all_gone(&self) -> bool {
+        // Relaxed: it has not changed since the runtime was built.
+        *lock(&self.gone) >= self.workers.load(Ordering::Relaxed)
+    }
+
+    /// After a shutdown that did not wait, and without workers: what another thread is about to push after a look that came before the end, it pushes
+    /// for nobody. Of the last worker to leave and the shutdown, whoever comes second does this.
+    fn sweep(&self) {
+        self.shared.close(Instant::now().checked_add(SWEEP_MAX));
+    }
+
     fn is_everybody_at_risk(&self) -> bool {
         // Relaxed: it does not change once there are tasks.
         self.at_risk.load(Ordering::SeqCst) >= self.workers.load(Ordering::Relaxed)
     }
 }
+
+/// Those who are about to push a task do it in a few steps. One that is kept from them for longer leaves it to the end of the last handle.
+const SWEEP_MAX: Duration = Duration::from_secs(1);
 
 /// A ward of the helper while all workers are in polls that may never come back to a poller. One that is not would look after the others.
 impl Ward for Inner {

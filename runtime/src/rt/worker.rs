@@ -58,7 +58,11 @@ struct Gone(Handle);
 
 impl Drop for Gone {
     fn drop(&mut self) {
-        self.0.0.note_gone();
+        let inner = &self.0.0;
+        inner.note_gone();
+        if inner.have_all_gone() && inner.shared.state.is_closed() {
+            inner.sweep();
+        }
     }
 }
 
@@ -209,8 +213,8 @@ impl Worker {
         if self.is_fresh.get() {
             self.begin_work();
         }
-        // Further down the stack there may be a poll that is at risk.
-        let was_at_risk = self.is_at_risk.get();
+        // Further down the stack there may be a poll that is at risk. Without one, a hook or a foreign waker has been.
+        let was_at_risk = self.nesting.get() > 0 && self.is_at_risk.get();
         runnable.run();
         if self.is_at_risk.get() && !was_at_risk {
             self.end_risk();
@@ -265,8 +269,15 @@ impl Worker {
         }
         // The sleep may be long.
         self.publish();
+        if self.nesting.get() == 0 {
+            // What a hook has waited for is over.
+            self.end_risk();
+        }
         self.turn(watch);
-        settings.on_thread_unpark.call();
+        if settings.on_thread_unpark.is_some() {
+            self.runner.settle();
+            settings.on_thread_unpark.call();
+        }
         self.handle.0.counters[self.index].parks.add(1);
         self.note_turn(Instant::now());
         self.is_fresh.set(true);

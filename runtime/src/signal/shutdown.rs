@@ -15,6 +15,7 @@ use signal_hook::low_level;
 
 use super::defaults::Attention;
 use crate::Async;
+use crate::sys::held::Held;
 
 /// Resolves when the process is asked to stop: by SIGTERM, or by SIGINT (Ctrl-C).
 ///
@@ -44,17 +45,21 @@ use crate::Async;
 pub fn shutdown_signal() -> io::Result<ShutdownSignal> {
     let (receiver, sender) = UnixStream::pair()?;
     let receiver = Async::new(receiver)?;
-    let attention = Attention::to([SIGINT, SIGTERM])?;
-    let mut signal = ShutdownSignal { receiver, actions: Vec::new(), attention };
+    let mut signal =
+        ShutdownSignal { receiver, actions: Vec::new(), attention: Attention::default() };
+    // As in `Signals::new`.
+    let _held = Held::new([SIGINT, SIGTERM]);
     let is_second = Arc::new(AtomicBool::new(false));
     for (number, exit_code) in [(SIGINT, 130), (SIGTERM, 143)] {
+        // First, so that somebody hears it.
+        signal.actions.push(low_level::pipe::register(number, sender.try_clone()?)?);
         // Actions run in the order of their registration: the first signal finds the flag down.
         let exit =
             signal_hook::flag::register_conditional_shutdown(number, exit_code, is_second.clone())?;
         signal.actions.push(exit);
         signal.actions.push(signal_hook::flag::register(number, is_second.clone())?);
-        signal.actions.push(low_level::pipe::register(number, sender.try_clone()?)?);
     }
+    signal.attention = Attention::to([SIGINT, SIGTERM])?;
     Ok(signal)
 }
 

@@ -15,6 +15,7 @@ use signal_hook::iterator::exfiltrator::SignalOnly;
 use super::Signal;
 use super::defaults::Attention;
 use crate::Async;
+use crate::sys::held::Held;
 
 /// The signals of a set that come from now on; a stream that never ends.
 ///
@@ -76,9 +77,11 @@ impl Signals {
         let (receiver, sender) = UnixStream::pair()?;
         let receiver = Async::new(receiver)?;
         let numbers = || signals.iter().map(|signal| signal.as_raw());
-        // First, for actions run in the order of their registration: a signal between the two is the listener's, not the default's.
-        let attention = Attention::to(numbers())?;
+        // The first handler of a signal is installed a moment before it knows whom to tell. Where other threads may get the signal, that moment stays.
+        let _held = Held::new(numbers());
+        // First, so that then somebody hears it.
         let delivery = SignalDelivery::with_pipe(receiver, sender, SignalOnly, numbers())?;
+        let attention = Attention::to(numbers())?;
         Ok(Signals { _attention: attention, delivery, arrived: VecDeque::new() })
     }
 }

@@ -25,6 +25,8 @@ mod imp;
 mod imp;
 
 pub(crate) mod cores;
+#[cfg(feature = "signal")]
+pub(crate) mod held;
 mod prefetch;
 pub(crate) mod slack;
 

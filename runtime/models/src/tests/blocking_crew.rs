@@ -5,7 +5,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
-use crate::crew::{Call, Crew};
+use crate::crew::{Call, Crew, Refused};
 use crate::explore;
 
 struct Pool {
@@ -107,6 +107,11 @@ fn is_for_somebody(call: &Call<()>) -> bool {
     matches!(call, Call::Wake(()) | Call::Start)
 }
 
+fn is_woken(refused: &Refused<()>) -> bool {
+    assert!(!matches!(refused, Refused::Alone));
+    matches!(refused, Refused::Wake(()))
+}
+
 #[test]
 fn a_push_meets_a_thread_that_idles() {
     explore(3, || {
@@ -169,6 +174,34 @@ fn a_push_meets_a_searcher_that_gets_stuck() {
         assert!(has_called != is_for_somebody(&call));
         pool.work(2);
         assert_eq!(pool.done.load(Ordering::Relaxed), 2);
+    });
+}
+
+/// The one thread finishes its job, a second job comes, and the system refuses the thread that was to be started for the first.
+#[test]
+fn a_push_relies_on_a_thread_that_is_refused() {
+    explore(3, || {
+        let pool = Pool::new(2);
+        assert!(is_for_somebody(&pool.push()));
+        assert!(!pool.get_stuck());
+        assert!(matches!(pool.push(), Call::Start));
+        let (worker, pusher) = (pool.clone(), pool.clone());
+        let working = thread::spawn(move || {
+            worker.crew.search();
+            worker.work(1);
+        });
+        let pushing = thread::spawn(move || match pusher.push() {
+            Call::Wake(()) => true,
+            Call::Start => is_woken(&pusher.crew.refused()),
+            Call::Nobody | Call::Closed => false,
+        });
+        let was_woken = is_woken(&pool.crew.refused());
+        let was_called = pushing.join().unwrap();
+        working.join().unwrap();
+        if was_woken || was_called {
+            pool.work(1);
+        }
+        assert_eq!(pool.done.load(Ordering::Relaxed), 3);
     });
 }
 

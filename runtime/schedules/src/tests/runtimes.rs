@@ -1,13 +1,15 @@
 //! Goal: a runtime's workers lose no task, whatever they do when it comes, and end with all of them.
 //! Method: whole runtimes of one to three workers; tasks from outside and from inside, queues that overflow, tasks that block, shutdown in the middle.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use futures_lite::future;
 use shuttle::thread;
 
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
 use crate::{Runtime, block_on, explore, spawn};
 
 fn runtime(workers: usize) -> Runtime {
@@ -156,5 +158,49 @@ fn the_end_without_waiting() {
         drop(sender);
         assert!(is_gone.recv().is_err());
         assert_eq!(live.load(Ordering::SeqCst), 0);
+    });
+}
+
+/// The same among threads that wake and spawn tasks: what they are about to push goes, too.
+#[test]
+fn the_end_without_waiting_among_wakers() {
+    explore(|| {
+        let runtime = runtime(1);
+        // Keeps what the workers share, as long as this lasts.
+        let handle = runtime.handle().clone();
+        let live = Arc::new(AtomicUsize::new(2));
+        let waker = Arc::<Mutex<Option<Waker>>>::default();
+        let waits = {
+            let (token, waker) = (Token(live.clone()), waker.clone());
+            async move {
+                let _token = token;
+                poll_fn(|cx| {
+                    *lock(&waker) = Some(cx.waker().clone());
+                    Poll::<()>::Pending
+                })
+                .await;
+            }
+        };
+        runtime.spawn(waits).detach();
+        let waking = thread::spawn(move || {
+            let taken = lock(&waker).take();
+            taken.into_iter().for_each(Waker::wake);
+        });
+        let spawning = {
+            let (handle, token) = (handle.clone(), Token(live.clone()));
+            thread::spawn(move || {
+                let pends = async move {
+                    let _token = token;
+                    std::future::pending::<()>().await;
+                };
+                handle.spawn(pends).detach();
+            })
+        };
+        runtime.shutdown_timeout(Duration::ZERO);
+        waking.join().unwrap();
+        spawning.join().unwrap();
+        while live.load(Ordering::SeqCst) > 0 {
+            thread::yield_now();
+        }
     });
 }

@@ -10,6 +10,7 @@ use async_task::Runnable;
 
 use crate::context;
 use crate::executor::call::call;
+use crate::executor::roll::Roll;
 use crate::sync::{AtomicUsize, Mutex, Ordering, lock};
 
 pub(super) struct Remote {
@@ -20,7 +21,7 @@ pub(super) struct Remote {
 
 struct Inner {
     queue: Vec<Runnable>,
-    sleepers: Vec<(usize, Waker)>,
+    sleepers: Roll,
     /// Nobody could be called when somebody had to be.
     is_call_due: bool,
 }
@@ -31,7 +32,7 @@ impl Remote {
             len: AtomicUsize::new(0),
             inner: Mutex::new(Inner {
                 queue: Vec::new(),
-                sleepers: Vec::new(),
+                sleepers: Roll::new(),
                 is_call_due: false,
             }),
         }
@@ -81,8 +82,12 @@ impl Remote {
     fn wake(&self, (id, waker): (usize, Waker)) -> bool {
         let called = call(waker);
         let mut inner = lock(&self.inner);
-        inner.is_call_due = called.is_err();
-        called.map_err(|waker| inner.sleepers.insert(0, (id, waker))).is_ok()
+        // One that could not be called may be up all the same.
+        let put_back = called.err().map(|waker| inner.sleepers.put_back(id, waker));
+        let is_called = !matches!(put_back, Some(Ok(())));
+        inner.is_call_due = !is_called;
+        drop(inner);
+        is_called
     }
 
     /// Puts seat `id` on the list of sleepers, unless there is a task.
@@ -95,17 +100,16 @@ impl Remote {
             drop(waker);
             return false;
         }
-        inner.sleepers.push((id, waker));
+        inner.sleepers.push(id, waker);
         true
     }
 
     /// Seat `id` is up.
     pub(super) fn wake_up(&self, id: usize) {
         let mut inner = lock(&self.inner);
-        let position = inner.sleepers.iter().rposition(|(other, _)| *other == id);
-        let sleeper = position.map(|position| inner.sleepers.swap_remove(position));
+        let waker = inner.sleepers.strike(id);
         drop(inner);
         // A waker's destructor is foreign code, too.
-        drop(sleeper);
+        drop(waker);
     }
 }
