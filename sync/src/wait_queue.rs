@@ -10,7 +10,7 @@ use std::task::Waker;
 const NONE: usize = usize::MAX;
 
 /// Memory for more places than this is given back when nobody is left.
-const KEPT_MAX: usize = 1024;
+pub(crate) const KEPT_MAX: usize = 1024;
 
 /// First come, first served.
 ///
@@ -51,6 +51,11 @@ impl WaitQueue {
     /// Whether nobody waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.first == NONE
+    }
+
+    /// Whether its memory is given back when nobody is left.
+    pub(crate) fn is_large(&self) -> bool {
+        self.entries.len() > KEPT_MAX
     }
 
     /// Takes a place at the end.
@@ -130,7 +135,7 @@ impl WaitQueue {
         entry.state = State::Free;
         entry.next = mem::replace(&mut self.free, index);
         self.taken -= 1;
-        if self.taken == 0 && self.entries.len() > KEPT_MAX {
+        if self.taken == 0 && self.is_large() {
             self.entries = Vec::new();
             self.free = NONE;
         }

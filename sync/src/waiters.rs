@@ -134,7 +134,8 @@ impl Waiters {
         // Without a look at the state first, which could be older than the place of one who has looked at what is told here.
         let mut locked = self.lock();
         let Locked { queue, told } = &mut *locked;
-        queue.dismiss(&mut calls, |index| tell(&self.bytes, told, index));
+        let is_large = queue.is_large();
+        queue.dismiss(&mut calls, |index| tell(&self.bytes, told, is_large, index));
         self.settle(&locked);
         drop(locked);
         calls.wake();
@@ -174,7 +175,11 @@ impl fmt::Debug for Waiters {
     }
 }
 
-fn tell(bytes: &[AtomicU8; BYTES], told: &mut u32, index: usize) {
+/// Where many wait, all come by the lock, so that the last one gives the memory back.
+fn tell(bytes: &[AtomicU8; BYTES], told: &mut u32, is_large: bool, index: usize) {
+    if is_large {
+        return;
+    }
     if let Some(byte) = bytes.get(index) {
         *told |= 1 << index;
         // Release: who comes sees what was done before the call.
@@ -184,7 +189,17 @@ fn tell(bytes: &[AtomicU8; BYTES], told: &mut u32, index: usize) {
 
 impl Locked {
     fn tell(&mut self, bytes: &[AtomicU8; BYTES], index: usize) {
-        tell(bytes, &mut self.told, index);
+        tell(bytes, &mut self.told, self.queue.is_large(), index);
+    }
+
+    /// Somebody has come, or has left.
+    fn tidy(&mut self, bytes: &[AtomicU8; BYTES]) {
+        if self.queue.is_large() {
+            // Those who were told while there were few.
+            while let Some(index) = self.one_who_came(bytes) {
+                self.queue.arrive(index);
+            }
+        }
     }
 
     /// The place of one who came without the lock, if there is one: it is the caller's.
@@ -238,6 +253,7 @@ impl Place<'_> {
         let mut locked = waiters.lock();
         let (was_called, waker) = locked.queue.leave(index);
         locked.forget(&waiters.bytes, index);
+        locked.tidy(&waiters.bytes);
         waiters.settle(&locked);
         drop(locked);
         drop(waker);
@@ -282,6 +298,7 @@ impl Place<'_> {
             None => {
                 locked.forget(&waiters.bytes, self.index);
                 locked.queue.arrive(self.index);
+                locked.tidy(&waiters.bytes);
                 self.index = OVER;
             }
         }
@@ -297,6 +314,52 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         if self.index != OVER && self.leave() {
             self.waiters.wake_one();
+        }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::wait_queue::KEPT_MAX;
+
+    /// Also of those who come without the lock: whichever is the last one.
+    #[test]
+    fn a_large_crowd_leaves_no_memory_behind() {
+        let mut context = Context::from_waker(Waker::noop());
+        for is_called in [true, false] {
+            for backwards in [true, false] {
+                let waiters = Waiters::new(true);
+                let mut few: Vec<_> = (0..BYTES).map(|_| waiters.enter()).collect();
+                if is_called {
+                    // Told while there are few, and one of them comes then.
+                    waiters.wake_all();
+                    assert!(Pin::new(&mut few[0]).poll(&mut context).is_ready());
+                }
+                let mut all: Vec<_> = (0..10 * KEPT_MAX).map(|_| waiters.enter()).collect();
+                for place in &mut all {
+                    assert!(Pin::new(place).poll(&mut context).is_pending());
+                }
+                if is_called {
+                    waiters.wake_all();
+                }
+                all.splice(0..0, few);
+                if backwards {
+                    all.reverse();
+                }
+                if is_called {
+                    for place in &mut all {
+                        assert!(Pin::new(place).poll(&mut context).is_ready());
+                    }
+                }
+                drop(all);
+                // Few of a large crowd may come when all others have gone: the next one sees to it.
+                drop(waiters.enter());
+                let kept = waiters.lock().queue.is_large();
+                assert!(!kept, "called: {is_called}, backwards: {backwards}");
+            }
         }
     }
 }
