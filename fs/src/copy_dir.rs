@@ -167,7 +167,7 @@ struct Copying {
     /// The directory that is copied to; and where links may lead back into it, all below.
     copies: HashSet<Id>,
     /// The permissions that they shall have in the end.
-    dirs: Vec<(PathBuf, Permissions)>,
+    dirs: Vec<(PathBuf, Id, Permissions)>,
     report: CopyError,
 }
 
@@ -203,7 +203,8 @@ impl Copying {
                 if self.follow_links || self.copies.is_empty() {
                     self.copies.insert(made.id);
                 }
-                self.dirs.extend(made.permissions.map(|permissions| (at, permissions)));
+                let own = made.permissions.map(|permissions| (at, made.id, permissions));
+                self.dirs.extend(own);
                 true
             }
             Err(error) => {

@@ -79,10 +79,20 @@ pub(super) fn make_dir(
 }
 
 /// Those of the innermost directories first: who may not search one cannot reach what is in it.
-pub(super) fn set_permissions(dirs: Vec<(PathBuf, Permissions)>) -> Vec<EntryError> {
+pub(super) fn set_permissions(dirs: Vec<(PathBuf, Id, Permissions)>) -> Vec<EntryError> {
     let mut errors = Vec::new();
-    for (path, permissions) in dirs.into_iter().rev() {
-        if let Err(error) = fs::set_permissions(&path, permissions) {
+    for (path, made, permissions) in dirs.into_iter().rev() {
+        let set = || {
+            // What was put in its place meanwhile, a link above all, is not ours to change.
+            let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+            let dir = OpenOptions::new().read(true).custom_flags(flags.bits() as i32).open(&path);
+            let dir = dir.map_err(unless_link)?;
+            if id(&dir.metadata()?) != made {
+                return Err(changed());
+            }
+            dir.set_permissions(permissions)
+        };
+        if let Err(error) = set() {
             errors.push(EntryError::new("cannot set the permissions of", path, error));
         }
     }
@@ -161,6 +171,30 @@ fn copy_file(from: &Path, to: &Path, overwrite: bool, follow: bool) -> io::Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Others have taken the place of what was made.
+    #[test]
+    fn permissions_are_for_what_was_made() {
+        let dir = std::env::temp_dir().join(format!("smolkit-fs-modes-{}", std::process::id()));
+        fs::create_dir(&dir).unwrap();
+        let at = |name: &str| dir.join(name);
+        let make = |name: &str| {
+            fs::DirBuilder::new().mode(0o700).create(at(name)).unwrap();
+            id(&fs::metadata(at(name)).unwrap())
+        };
+        let wanted = || Permissions::from_mode(0o755);
+        let list = |name: &str, made| vec![(at(name), made, wanted())];
+        let mode = |name: &str| fs::metadata(at(name)).unwrap().permissions().mode() & 0o7777;
+        let (made, other) = (make("made"), make("other"));
+        assert!(set_permissions(list("made", made)).is_empty());
+        assert_eq!(mode("made"), 0o755);
+        // A link, also one to the right place, and another directory.
+        symlink(at("other"), at("link")).unwrap();
+        assert_eq!(set_permissions(list("link", other)).len(), 1);
+        assert_eq!(set_permissions(list("other", made)).len(), 1);
+        assert_eq!(mode("other"), 0o700);
+        fs::remove_dir_all(&dir).unwrap();
+    }
 
     /// A link has taken the place of what was listed.
     #[test]

@@ -1,6 +1,6 @@
 //! What is in a directory at one time, and what has changed since.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -111,7 +111,8 @@ impl Snapshot {
         let (mut removed, mut renamed) = (Vec::new(), Vec::new());
         // A directory comes before what is in it.
         let mut moved: HashMap<&Path, &Path> = HashMap::new();
-        let mut told: HashSet<&Path> = HashSet::new();
+        // What was under another name before.
+        let mut origins: HashMap<&Path, &Entry> = HashMap::new();
         for (from, entry) in &self.entries {
             if is_same(from, entry, next) {
                 continue;
@@ -123,7 +124,7 @@ impl Snapshot {
             match to {
                 Some(&to) => {
                     moved.insert(from, to);
-                    told.insert(to);
+                    origins.insert(to, entry);
                     // What has moved with its directory needs no mention.
                     let parents = from.parent().zip(to.parent());
                     let is_along = from.file_name() == to.file_name()
@@ -143,12 +144,13 @@ impl Snapshot {
         let mut events = removed;
         events.extend(renamed);
         for (path, entry) in &next.entries {
-            if !is_same(path, entry, self) && !told.contains(path.as_path()) {
+            if !is_same(path, entry, self) && !origins.contains_key(path.as_path()) {
                 events.push(WatchEvent::Created(path.clone()));
             }
         }
         for (path, entry) in &next.entries {
-            let Some(former) = self.entries.get(path).filter(|former| former.id == entry.id) else {
+            let former = self.entries.get(path).filter(|former| former.id == entry.id);
+            let Some(former) = former.or_else(|| origins.get(path.as_path()).copied()) else {
                 continue;
             };
             if former.contents != entry.contents {
@@ -184,6 +186,20 @@ mod tests {
             snapshot.entries.insert(format!("{dir}/{i}").into(), entry(i, false));
         }
         snapshot
+    }
+
+    /// What was renamed and changed between two looks has done both.
+    #[test]
+    fn renamed_and_changed() {
+        let (former, mut present) = (snapshot("old", 3), snapshot("new", 3));
+        present.entries.get_mut(Path::new("new/1")).unwrap().contents.0 = 7;
+        present.entries.get_mut(Path::new("new/3")).unwrap().attributes.0 = 0o600;
+        let expected = [
+            WatchEvent::Renamed { from: "old".into(), to: "new".into() },
+            WatchEvent::Modified("new/1".into()),
+            WatchEvent::Attributes("new/3".into()),
+        ];
+        assert_eq!(former.compare(&present), expected);
     }
 
     /// What has moved along is found by a look each; to compare all pairs would take minutes.
