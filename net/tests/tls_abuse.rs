@@ -8,7 +8,7 @@ mod tls_support;
 use std::io::{self, Read, Write};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
@@ -217,9 +217,12 @@ fn a_broken_record_is_no_end_for_the_writer() {
         let listener = smolkit_net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let mut raw = raw_client(&authority);
+        let (go_on, may_go_on) = mpsc::channel();
         let client = std::thread::spawn(move || {
             let mut socket = std::net::TcpStream::connect(addr).unwrap();
             shake(&mut raw, &mut socket).unwrap();
+            // Not with the last words of the handshake.
+            may_go_on.recv().unwrap();
             socket.write_all(&[0xff; 64]).unwrap();
             // Until the server has seen it.
             drop(io::copy(&mut socket, &mut io::sink()));
@@ -233,6 +236,7 @@ fn a_broken_record_is_no_end_for_the_writer() {
         let waker = Waker::from(writer.clone());
         let mut cx = Context::from_waker(&waker);
         while Pin::new(&mut server).poll_write(&mut cx, &[7; 4_096]).is_ready() {}
+        go_on.send(()).unwrap();
         let error = server.read(&mut [0; 16]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         let stored = {
