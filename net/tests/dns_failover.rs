@@ -8,9 +8,12 @@ mod refused;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use futures_lite::future;
 use smolkit_net::dns::LookupError;
 use smolkit_net::{TcpConnector, TcpListener};
 use smolkit_runtime::{Timer, spawn};
@@ -49,18 +52,26 @@ fn a_reply_that_is_cut_off_is_asked_again_over_tcp() {
 
 #[test]
 fn a_server_older_than_edns_is_asked_without() {
-    for code in [1, 4] {
+    for (code, is_short) in [(1, false), (4, false), (1, true), (4, true)] {
         let server = Server::start(move |asked, _| {
-            if asked.has_edns {
-                vec![asked.reply().code(code).bytes]
-            } else {
-                vec![address(asked, 60, ONE)]
+            if !asked.has_edns {
+                return vec![address(asked, 60, ONE)];
             }
+            let reply = asked.reply().code(code);
+            // Not the number of our question: nobody's.
+            let other = reply.clone().id(!asked.id).header_only();
+            let reply = if is_short { reply.header_only() } else { reply };
+            vec![other.bytes, reply.bytes]
         });
         let resolver = server.resolver().build().unwrap();
         assert_eq!(within(resolver.a("www.example.org")).unwrap(), [Ipv4Addr::from(ONE)]);
-        assert_eq!(server.count(), 2);
+        assert_eq!((server.count(), resolver.metrics().failures), (2, 0));
     }
+    // One that refuses everything so is no reason to wait.
+    let server = Server::start(|asked, _| vec![asked.reply().code(4).header_only().bytes]);
+    let resolver = server.resolver().attempts(1).build().unwrap();
+    let error = within(resolver.a("www.example.org")).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::Other, "{error}");
     // One that drops them.
     let server =
         Server::start(
@@ -70,6 +81,56 @@ fn a_server_older_than_edns_is_asked_without() {
         );
     let resolver = server.resolver().timeout(Duration::from_secs(1)).attempts(60).build().unwrap();
     assert_eq!(within(resolver.a("www.example.org")).unwrap(), [Ipv4Addr::from(ONE)]);
+}
+
+/// Goal: a look-up that is polled once and left brings nobody what was true once, holds up nobody, and makes nobody late. Method: such look-ups, for a name that changes,
+/// at a server that is silent, and in a queue for the only permit.
+#[test]
+fn look_ups_that_are_left_alone() {
+    let count = AtomicU8::new(0);
+    let server = Server::start(move |asked, _| {
+        vec![address(asked, 1, [10, 0, 0, count.fetch_add(1, Ordering::SeqCst)])]
+    });
+    let resolver = server.resolver().timeout(Duration::from_secs(3)).build().unwrap();
+    within(async {
+        let mut left = pin!(resolver.a("changes.example"));
+        assert!(future::poll_once(&mut left).await.is_none());
+        // Its answer comes, is no longer true, and it was left for longer than a server may take.
+        Timer::after(Duration::from_millis(4_500)).await;
+        let found = resolver.a("changes.example").await.unwrap();
+        assert_ne!(found, [Ipv4Addr::new(10, 0, 0, 0)]);
+        // To whom it belongs has it, and nobody else.
+        assert_eq!(left.await.unwrap(), [Ipv4Addr::new(10, 0, 0, 0)]);
+        assert_ne!(resolver.a("changes.example").await.unwrap(), [Ipv4Addr::new(10, 0, 0, 0)]);
+
+        let (slow, _socket) = silent();
+        let one = self::dns::resolver([slow]).in_flight_max(1).timeout(Duration::from_secs(1));
+        let one = one.attempts(1).build().unwrap();
+        let mut holds = pin!(one.a("one.example"));
+        assert!(future::poll_once(&mut holds).await.is_none());
+        let mut left = pin!(one.a("left.example"));
+        assert!(future::poll_once(&mut left).await.is_none());
+        let mut third = pin!(one.a("third.example"));
+        assert!(future::poll_once(&mut third).await.is_none());
+        assert_eq!(holds.await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        // The permit was offered to the one that is left.
+        let error = third.await.unwrap_err();
+        assert!(error.to_string().contains("no answer within 1s"), "{error}");
+    });
+}
+
+/// The clock ends before these times do.
+#[test]
+fn times_without_end() {
+    let server = Server::with_address(ONE);
+    let resolver = server.resolver().min_ttl(Duration::MAX).max_ttl(Duration::MAX);
+    let resolver = resolver.max_negative_ttl(Duration::MAX).build().unwrap();
+    within(async {
+        for _ in 0..2 {
+            assert_eq!(resolver.a("one.example").await.unwrap(), [Ipv4Addr::from(ONE)]);
+        }
+    });
+    assert_eq!(server.count(), 1);
 }
 
 #[test]

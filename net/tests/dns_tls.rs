@@ -11,13 +11,14 @@ use std::cell::Cell;
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt, future};
 use smolkit_net::dns::{Resolver, ResolverBuilder};
 use smolkit_net::tls::{TlsAcceptor, TlsConnector, TlsListener, TlsStream};
 use smolkit_net::{TcpListener, TcpStream};
@@ -464,6 +465,112 @@ fn who_does_not_look_holds_up_nobody() {
         }
     });
     assert_eq!(resolver.metrics().failures, 0);
+}
+
+#[test]
+fn a_reply_that_is_cut_off_is_none() {
+    let (_authority, pair, connector) = trust();
+    let server = Secure::start(&pair, |mut stream| async move {
+        loop {
+            let asked = question(&mut stream).await?;
+            let reply = asked.reply().truncated();
+            let is_empty = asked.plain_name() == "empty.example";
+            let reply = if is_empty { reply } else { reply.own(dns::A, 60, &ONE) };
+            answer(&mut stream, &reply.bytes).await?;
+        }
+    });
+    let resolver = server.resolver(&connector).build().unwrap();
+    within(async {
+        for host in ["empty.example", "half.example", "half.example"] {
+            let error = resolver.a(host).await.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+            assert!(error.to_string().contains("cut off even over TLS"), "{error}");
+        }
+    });
+}
+
+/// A handshake and an answer take longer than a question may, but not each of them.
+#[test]
+fn a_slow_line_is_kept() {
+    let (_authority, pair, connector) = trust();
+    let server = Secure::start(&pair, |mut stream| async move {
+        loop {
+            let asked = question(&mut stream).await?;
+            // Nearly all of the time; of the first question a part has gone for the handshake.
+            Timer::after(Duration::from_millis(2_000)).await;
+            answer(&mut stream, &address(&asked, 0, ONE)).await?;
+        }
+    });
+    let resolver = server.resolver(&connector).timeout(Duration::from_millis(2_000)).attempts(2);
+    let resolver = resolver.build().unwrap();
+    // The connection stays when the first question is given up.
+    let _ = within(resolver.a("www.example.org"));
+    assert_eq!(resolver.metrics().tls_connections, 1);
+}
+
+/// Goal: a panic of the program's own verifier is the look-up's, and ends neither the process nor the next look-up.
+#[test]
+fn a_verifier_that_panics() {
+    #[derive(Debug)]
+    struct Panics;
+
+    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+    use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+    use smolkit_net::tls::rustls;
+
+    impl ServerCertVerifier for Panics {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: UnixTime,
+        ) -> Result<ServerCertVerified, rustls::Error> {
+            panic!("on purpose")
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &rustls::DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            unreachable!("the certificate comes first")
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            _: &[u8],
+            _: &CertificateDer<'_>,
+            _: &rustls::DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, rustls::Error> {
+            unreachable!("the certificate comes first")
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+            vec![rustls::SignatureScheme::ECDSA_NISTP256_SHA256]
+        }
+    }
+
+    let (_authority, pair, _) = trust();
+    let server = Secure::start(&pair, serve_all);
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(
+        rustls::crypto::ring::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()
+    .unwrap()
+    .dangerous()
+    .with_custom_certificate_verifier(Arc::new(Panics))
+    .with_no_client_auth();
+    let resolver = server.resolver(&TlsConnector::from(Arc::new(config))).build().unwrap();
+    within(async {
+        for _ in 0..2 {
+            let asked = resolver.clone();
+            let panicked = AssertUnwindSafe(async move { asked.a("n1.example").await });
+            assert!(panicked.catch_unwind().await.is_err());
+        }
+    });
 }
 
 #[test]

@@ -108,6 +108,37 @@ fn a_failed_reload_changes_nothing() {
     });
 }
 
+/// Goal: an identity that stays broken does not hide that another one was replaced.
+#[test]
+fn one_fails_and_another_is_replaced() {
+    within(async {
+        let authority = Authority::new();
+        let folder = Folder::new("tls-reload-both");
+        let good = authority.issue(&["good.example"], |_| {}).write(&folder.0, "good");
+        let bad = authority.issue(&["bad.example"], |_| {}).write(&folder.0, "bad");
+        let good = Identity::from_pem_files(good.0, good.1).unwrap();
+        let acceptor = TlsAcceptor::builder(good);
+        let acceptor = acceptor.identity(Identity::from_pem_files(&bad.0, bad.1).unwrap());
+        let acceptor = acceptor.build().unwrap();
+        let (sender, reports) = mpsc::channel();
+        let watch = spawn(acceptor.watch(Duration::from_millis(5), move |report| {
+            // Nobody listens any more when the test is over.
+            let _ = sender.send(report.map_err(|error| error.to_string()));
+        }));
+        let next = || reports.recv_timeout(Duration::from_secs(30)).unwrap();
+        fs::write(&bad.0, "").unwrap();
+        assert!(next().unwrap_err().contains("no certificate"));
+        let second = authority.issue(&["good.example"], |_| {});
+        second.write(&folder.0, "good");
+        // The two files are not written at once.
+        while next().is_err() {}
+        let connector = connector(&authority);
+        let (client, _server) = pair(&acceptor, &connector, "good.example").await.unwrap();
+        assert_eq!(client.peer_certificates().unwrap()[0].to_vec(), der(&second));
+        watch.cancel().await;
+    });
+}
+
 #[test]
 fn clients_reload_too() {
     within(async {

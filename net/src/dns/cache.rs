@@ -20,6 +20,9 @@ pub(super) struct Limits {
     pub(super) max_negative_ttl: Duration,
 }
 
+/// More than any server can say.
+const TTL_MAX: Duration = Duration::from_secs(u32::MAX as u64);
+
 #[derive(Debug)]
 pub(super) struct Cache {
     /// `None` if it keeps nothing.
@@ -30,15 +33,18 @@ pub(super) struct Cache {
 impl Cache {
     pub(super) fn new(limits: Limits) -> Cache {
         let mut options = ResolverOpts::default();
-        options.positive_min_ttl = Some(limits.min_ttl);
-        options.positive_max_ttl = Some(limits.max_ttl.max(limits.min_ttl));
+        // A clock has an end: hickory adds to it.
+        let sane = |ttl: Duration| ttl.min(TTL_MAX);
+        options.positive_min_ttl = Some(sane(limits.min_ttl));
+        options.positive_max_ttl = Some(sane(limits.max_ttl.max(limits.min_ttl)));
         options.negative_min_ttl = Some(Duration::ZERO);
-        options.negative_max_ttl = Some(limits.max_negative_ttl);
+        options.negative_max_ttl = Some(sane(limits.max_negative_ttl));
         let cache = || ResponseCache::new(limits.size, TtlConfig::from_opts(&options));
         Cache { answers: (limits.size > 0).then(cache), limits }
     }
 
-    pub(super) fn insert(&self, question: &Query, reply: &Reply, now: Instant) {
+    /// `asked`: when it was asked for. The reply cannot be older.
+    pub(super) fn insert(&self, question: &Query, reply: &Reply, asked: Instant) {
         let Some(answers) = &self.answers else { return };
         if !self.is_kept(reply) {
             return;
@@ -56,7 +62,7 @@ impl Cache {
                 Err(NetError::from(nothing))
             }
         };
-        answers.insert(question.clone(), result, now);
+        answers.insert(question.clone(), result, asked);
     }
 
     /// A time to live of zero means "for this question only" (RFC 1035 §3.2.1), and one that is not given means nothing (RFC 2308 §5).

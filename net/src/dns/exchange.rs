@@ -7,14 +7,16 @@ use std::time::Duration;
 use hickory_resolver::net::NetError;
 use hickory_resolver::net::udp::UdpClientStream;
 use hickory_resolver::net::xfer::{DnsRequestSender, FirstAnswer};
-use hickory_resolver::proto::op::{DnsRequest, DnsRequestOptions, Message, MessageType, Query};
+use hickory_resolver::proto::op::{
+    DnsRequest, DnsRequestOptions, Message, MessageType, OpCode, Query,
+};
 use hickory_resolver::proto::rr::RecordType;
 use hickory_resolver::proto::rr::rdata::opt::EdnsOption;
 use smolkit_runtime::time::timeout;
 
 use super::line::Line;
 use super::metrics::Counters;
-use super::provider::{Provider, Transport, connect};
+use super::provider::{Provider, Refused, Transport, connect};
 use super::skim::{HEADER_BYTES, skim};
 use super::upstream::Server;
 
@@ -62,7 +64,7 @@ pub(super) async fn exchange(
 ) -> Result<Message, Failed> {
     #[cfg(feature = "_tls")]
     if let Some(tls) = &server.tls {
-        return tls.exchange(question, manner, counters).await;
+        return whole(tls.exchange(question, manner, counters).await?, "TLS");
     }
     let server = server.addr;
     if !manner.tcp_only {
@@ -76,13 +78,19 @@ pub(super) async fn exchange(
     }
     counters.sent_over_tcp();
     match timeout(manner.timeout, over_tcp(server, question, manner)).await {
-        Ok(Ok(message)) if message.truncation => {
-            Err(Failed::new(io::ErrorKind::InvalidData, "the reply is cut off even over TCP"))
-        }
-        Ok(Ok(message)) => Ok(message),
+        Ok(Ok(message)) => whole(message, "TCP"),
         Ok(Err(error)) => Err(failed(error, "TCP", manner)),
         Err(_) => Err(failed(NetError::Timeout, "TCP", manner)),
     }
+}
+
+/// Where replies have room enough, half a one is none.
+fn whole(message: Message, how: &str) -> Result<Message, Failed> {
+    if message.truncation {
+        let text = format!("the reply is cut off even over {how}");
+        return Err(Failed::new(io::ErrorKind::InvalidData, text));
+    }
+    Ok(message)
 }
 
 /// hickory takes a random number and a random port, and waits for the reply that has this number and question. It asks once: who asks
@@ -96,9 +104,22 @@ async fn over_udp(
         .with_timeout(Some(manner.timeout))
         .with_max_retries(1)
         .build();
-    let reply = stream.send_message(request(question, manner)).first_answer().await?;
+    let reply = stream.send_message(request(question, manner)).first_answer().await;
+    if let Some(Refused(code)) = reply.as_ref().err().and_then(refusal) {
+        let mut message = Message::response(0, OpCode::Query);
+        message.metadata.response_code = *code;
+        return Ok(message);
+    }
+    let reply = reply?;
     let (message, bytes) = reply.into_parts();
     quieten(message, bytes, question, manner)
+}
+
+fn refusal(error: &NetError) -> Option<&Refused> {
+    match error {
+        NetError::Io(error) => error.get_ref()?.downcast_ref(),
+        _ => None,
+    }
 }
 
 /// One question, one connection.

@@ -48,6 +48,8 @@ struct State<S: DnsTcpStream> {
     end: Option<NetError>,
     /// When the server was last heard of.
     heard: Option<Instant>,
+    /// Whether it has said something that somebody waited for.
+    has_answered: bool,
     start: Instant,
 }
 
@@ -80,8 +82,15 @@ impl<S: DnsTcpStream> Line<S> {
     pub(super) fn new(stream: S, server: SocketAddr) -> Line<S> {
         let (stream, sender) =
             TcpStream::from_stream_with_buffer_size(stream, server, QUESTIONS_MAX);
-        let (questions, end, heard, start) = (HashMap::new(), None, None, Instant::now());
-        let state = Mutex::new(State { stream, sender, questions, end, heard, start });
+        let state = Mutex::new(State {
+            stream,
+            sender,
+            questions: HashMap::new(),
+            end: None,
+            heard: None,
+            has_answered: false,
+            start: Instant::now(),
+        });
         let crowd = Arc::new(Crowd::default());
         let waker = Waker::from(Arc::clone(&crowd));
         Line { server, state, crowd, waker }
@@ -109,13 +118,15 @@ impl<S: DnsTcpStream> Line<S> {
         state.heard.unwrap_or(state.start).elapsed()
     }
 
-    /// Whether the server has said anything.
-    pub(super) fn was_heard(&self) -> bool {
-        lock(&self.state).heard.is_some()
+    /// Whether the server has answered a question.
+    pub(super) fn was_of_use(&self) -> bool {
+        lock(&self.state).has_answered
     }
 
+    /// One that is younger has not had the time to be silent for.
     pub(super) fn was_silent_since(&self, then: Instant) -> bool {
-        lock(&self.state).heard.is_none_or(|heard| heard < then)
+        let state = lock(&self.state);
+        state.heard.unwrap_or(state.start) < then
     }
 
     /// Gives `question` a number that no other one has, and a place among what is to be sent with the next look.
@@ -205,6 +216,7 @@ impl<S: DnsTcpStream> State<S> {
             return None;
         }
         under_way.reply = Some(message);
+        self.has_answered = true;
         Some(number)
     }
 

@@ -80,6 +80,7 @@ mod names;
 mod order;
 #[cfg(feature = "_tls")]
 mod over_tls;
+mod permits;
 mod provider;
 mod records;
 mod resolv_conf;

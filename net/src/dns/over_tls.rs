@@ -8,7 +8,6 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use async_lock::Semaphore;
 use futures_util::future::{FutureExt, Shared, WeakShared};
 use hickory_resolver::net::NetError;
 use hickory_resolver::proto::op::{Message, Query};
@@ -18,6 +17,7 @@ use smolkit_runtime::time::timeout;
 use super::exchange::{Failed, Manner, failed};
 use super::line::{Line, QUESTIONS_MAX};
 use super::metrics::Counters;
+use super::permits::Permits;
 use super::provider::{Transport, connect};
 use super::upstream::lock;
 use crate::TcpStream;
@@ -43,12 +43,12 @@ pub(super) struct TlsServer {
     name: String,
     connector: TlsConnector,
     place: Arc<Mutex<Place>>,
-    permits: Semaphore,
+    permits: Permits,
 }
 
 impl TlsServer {
     pub(super) fn new(addr: SocketAddr, name: String, connector: TlsConnector) -> TlsServer {
-        let (place, permits) = (Arc::default(), Semaphore::new(QUESTIONS_MAX));
+        let (place, permits) = (Arc::default(), Permits::new(QUESTIONS_MAX));
         TlsServer { addr, name, connector, place, permits }
     }
 
@@ -103,8 +103,8 @@ impl TlsServer {
                 Found::Making(making) => (making.await?, true),
             };
             match line.ask(question, manner).await {
-                // A server may close a connection whenever it likes (RFC 7858 §3.4), but not each before it says anything.
-                Err(_) if line.has_ended() && (line.was_heard() || !is_new) => {}
+                // A server may close a connection whenever it likes (RFC 7858 §3.4), but not each before it has answered anything.
+                Err(_) if line.has_ended() && (line.was_of_use() || !is_new) => {}
                 answer => return answer,
             }
         }

@@ -1,17 +1,22 @@
 //! hickory's runtime traits on smolkit's sockets, timers and tasks.
 
+use std::error::Error;
+use std::fmt;
 use std::future::{Future, ready};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{SocketAddr, UdpSocket};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::OnceLock;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
 use hickory_resolver::net::runtime::{DnsTcpStream, DnsUdpSocket, RuntimeProvider, Spawn, Time};
+use hickory_resolver::proto::op::ResponseCode;
 use smolkit_runtime::Async;
 use smolkit_runtime::time::{sleep, timeout};
 
+use super::skim::HEADER_BYTES;
 use crate::tcp::{TcpSocket, TcpStream};
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -69,13 +74,40 @@ impl Spawn for Background {
 pub(super) struct Udp {
     socket: Async<UdpSocket>,
     server: SocketAddr,
+    /// The number of the question, once it was sent.
+    asked: OnceLock<[u8; 2]>,
 }
+
+/// A server has refused a question without repeating it. hickory would drop that as nobody's reply, and wait on.
+#[derive(Debug)]
+pub(super) struct Refused(pub(super) ResponseCode);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it answers: {}", self.0)
+    }
+}
+
+impl Error for Refused {}
 
 impl Udp {
     fn connect(local: SocketAddr, server: SocketAddr) -> io::Result<Udp> {
         let socket = UdpSocket::bind(local)?;
         socket.connect(server)?;
-        Ok(Udp { socket: Async::new(socket)?, server })
+        Ok(Udp { socket: Async::new(socket)?, server, asked: OnceLock::new() })
+    }
+
+    /// Whether this is how a server older than EDNS refuses our question: a header and nothing else.
+    fn refusal(&self, message: &[u8]) -> Option<ResponseCode> {
+        const IS_REPLY: u8 = 0x80;
+        let header: &[u8; HEADER_BYTES] = message.try_into().ok()?;
+        let [first, second, flags, low, counts @ ..] = header;
+        let code = ResponseCode::from_low(low & 0x0f);
+        let is_refusal = self.asked.get() == Some(&[*first, *second])
+            && flags & IS_REPLY != 0
+            && counts.iter().all(|count| *count == 0)
+            && matches!(code, ResponseCode::FormErr | ResponseCode::NotImp);
+        is_refusal.then_some(code)
     }
 }
 
@@ -87,8 +119,11 @@ impl DnsUdpSocket for Udp {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        let received = self.socket.poll_read_with(cx, |socket| socket.recv(buf));
-        received.map_ok(|count| (count, self.server))
+        let count = ready!(self.socket.poll_read_with(cx, |socket| socket.recv(buf)))?;
+        Poll::Ready(match self.refusal(&buf[..count]) {
+            Some(code) => Err(io::Error::other(Refused(code))),
+            None => Ok((count, self.server)),
+        })
     }
 
     fn poll_send_to(
@@ -97,6 +132,10 @@ impl DnsUdpSocket for Udp {
         buf: &[u8],
         _target: SocketAddr,
     ) -> Poll<io::Result<usize>> {
+        if let Some(number) = buf.first_chunk() {
+            // One socket, one question.
+            self.asked.get_or_init(|| *number);
+        }
         self.socket.poll_write_with(cx, |socket| socket.send(buf))
     }
 }

@@ -35,7 +35,8 @@ const ADDRESSES: &str = "A and AAAA";
 ///
 /// # Cancel safety
 ///
-/// A look-up that is dropped closes its sockets, unless somebody else waits for the same question. Nothing goes on in the background.
+/// A look-up that is dropped closes its sockets, unless somebody else waits for the same question; a connection over TLS stays for the next one. Nothing goes on in the
+/// background but a look at the files that has begun. One that is neither dropped nor polled keeps its place among the questions under way.
 ///
 /// # Errors
 ///
@@ -47,7 +48,8 @@ const ADDRESSES: &str = "A and AAAA";
 /// | `TimedOut` | no server has answered in time | yes |
 /// | `ConnectionRefused`, `NetworkUnreachable` and others of `connect(2)` | no server could be reached | when one runs |
 /// | `Other` | no server would answer (SERVFAIL, REFUSED), or the name's aliases lead nowhere | perhaps |
-/// | `InvalidData` | replies are malformed | perhaps |
+/// | `InvalidData` | replies are malformed or cut off | perhaps |
+/// | `UnexpectedEof`, `BrokenPipe`, `ConnectionReset` | the last server closed the connection without an answer | perhaps |
 ///
 /// And without it: `InvalidInput` for what is no name, and those of reading the files.
 ///

@@ -1,15 +1,14 @@
 //! The servers: which is asked when, and what is known from them already.
 
 use std::collections::HashMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use async_lock::Semaphore;
 use futures_util::future::{FutureExt, Shared, WeakShared};
 use hickory_resolver::proto::op::{Message, Query, ResponseCode};
 use smolkit_runtime::time::timeout_at;
@@ -19,6 +18,7 @@ use super::exchange::{Failed, Manner, exchange};
 use super::metrics::Counters;
 #[cfg(feature = "_tls")]
 use super::over_tls::TlsServer;
+use super::permits::Permits;
 use super::sift::{Reply, Unfit, sift};
 
 /// A server that did not answer is asked after the others for this time.
@@ -75,7 +75,7 @@ pub(super) struct Upstream {
     turn: AtomicUsize,
     cache: Mutex<Arc<Cache>>,
     flights: Mutex<HashMap<Query, Entry>>,
-    permits: Arc<Semaphore>,
+    permits: Permits,
     counters: Arc<Counters>,
 }
 
@@ -86,8 +86,24 @@ struct Entry {
     passengers: usize,
 }
 
-/// The attempts of a question under way.
-type Log = Mutex<Vec<Attempt>>;
+/// What is known of a question under way.
+#[derive(Default)]
+struct Log {
+    attempts: Mutex<Vec<Attempt>>,
+    /// When somebody last looked after it, in milliseconds from the upstream's start.
+    looked: AtomicU64,
+    /// Whether it is over, by an answer, by none, or by a panic.
+    is_landed: AtomicBool,
+}
+
+/// The end of a flight, however it ends.
+struct Landing(Arc<Log>);
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        self.0.is_landed.store(true, Ordering::SeqCst);
+    }
+}
 
 /// A question that got no answer, and how each server failed.
 #[derive(Debug)]
@@ -118,7 +134,7 @@ impl Upstream {
             turn: AtomicUsize::new(0),
             cache: Mutex::new(Arc::new(Cache::new(limits))),
             flights: Mutex::default(),
-            permits: Arc::new(Semaphore::new(in_flight_max)),
+            permits: Permits::new(in_flight_max),
             counters,
         }
     }
@@ -154,15 +170,18 @@ impl Upstream {
         match answer {
             Some(Ok(reply)) => Ok(reply),
             Some(Err(attempts)) => Err(Unanswered { attempts: attempts.to_vec(), is_late: false }),
-            None => Err(Unanswered { attempts: lock(&passenger.log).clone(), is_late: true }),
+            None => {
+                Err(Unanswered { attempts: lock(&passenger.log.attempts).clone(), is_late: true })
+            }
         }
     }
 
-    /// Joins the flight for `question`, or starts one.
+    /// Joins the flight for `question`, or starts one: also beside one that nobody looks after, which may bring what was true once, or run into its own deadlines.
     fn board(self: &Arc<Self>, question: &Query, cache: Arc<Cache>) -> Passenger<'_> {
         let mut flights = lock(&self.flights);
         if let Some(entry) = flights.get_mut(question) {
-            if let Some(flight) = entry.flight.upgrade() {
+            let is_neglected = self.is_neglected(&entry.log);
+            if let Some(flight) = entry.flight.upgrade().filter(|_| !is_neglected) {
                 entry.passengers += 1;
                 self.counters.shared();
                 let log = Arc::clone(&entry.log);
@@ -170,6 +189,7 @@ impl Upstream {
             }
         }
         let log = Arc::new(Log::default());
+        log.looked.store(self.now(), Ordering::SeqCst);
         let flight = fly(Arc::clone(self), question.clone(), cache, Arc::clone(&log));
         let flight: Flight = Box::pin(flight);
         let flight = flight.shared();
@@ -180,23 +200,30 @@ impl Upstream {
         Passenger { flight, log, question: question.clone(), upstream: self }
     }
 
-    /// Asks the servers in turn until one has something to say.
-    async fn ask_servers(&self, question: &Query, log: &Log) -> Option<Reply> {
+    /// Whether a flight was left alone for longer than it ever has nothing to do.
+    fn is_neglected(&self, log: &Log) -> bool {
+        let wait = self.servers.timeout.saturating_add(self.servers.timeout / 4).as_millis();
+        u128::from(self.now().saturating_sub(log.looked.load(Ordering::SeqCst))) > wait
+    }
+
+    /// Asks the servers in turn until one has something to say. Also when that one was asked.
+    async fn ask_servers(&self, question: &Query, log: &Log) -> Option<(Reply, Instant)> {
         let mut is_plain = vec![false; self.servers.list.len()];
         for _ in 0..self.servers.attempts {
             for index in self.order() {
                 let server = &self.servers.list[index];
                 loop {
+                    let asked = Instant::now();
                     let message = self.exchange(server, question, !is_plain[index]).await;
                     match message.map(|message| sift(question, &message)) {
                         Ok(Ok(reply)) => {
                             self.sore[index].store(0, Ordering::SeqCst);
-                            return Some(reply);
+                            return Some((reply, asked));
                         }
                         // Older than EDNS: once more without.
                         Ok(Err(Unfit::Code(
                             ResponseCode::FormErr | ResponseCode::NotImp | ResponseCode::BADVERS,
-                        ))) if !is_plain[index] => {
+                        ))) if !is_plain[index] && server.is_plain() => {
                             is_plain[index] = true;
                             continue;
                         }
@@ -229,7 +256,7 @@ impl Upstream {
 
     fn note(&self, log: &Log, server: SocketAddr, failed: Failed) {
         self.counters.failures();
-        lock(log).push((server, failed));
+        lock(&log.attempts).push((server, failed));
     }
 
     /// The servers in the order of the configuration, those that are sore behind the others. Those without TLS come last in any case.
@@ -259,13 +286,21 @@ impl Upstream {
 
 /// Asks the servers and keeps what they say.
 async fn fly(upstream: Arc<Upstream>, question: Query, cache: Arc<Cache>, log: Arc<Log>) -> Answer {
-    let _permit = upstream.permits.acquire_arc().await;
-    match upstream.ask_servers(&question, &log).await {
-        Some(reply) => {
-            cache.insert(&question, &reply, Instant::now());
+    let _landing = Landing(Arc::clone(&log));
+    let mut answer = pin!(async {
+        let _permit = upstream.permits.acquire().await;
+        upstream.ask_servers(&question, &log).await
+    });
+    let answer = poll_fn(|cx| {
+        log.looked.store(upstream.now(), Ordering::SeqCst);
+        answer.as_mut().poll(cx)
+    });
+    match answer.await {
+        Some((reply, asked)) => {
+            cache.insert(&question, &reply, asked);
             Ok(Arc::new(reply))
         }
-        None => Err(lock(&log).clone().into()),
+        None => Err(lock(&log.attempts).clone().into()),
     }
 }
 
@@ -279,7 +314,8 @@ struct Passenger<'a> {
 
 impl Drop for Passenger<'_> {
     fn drop(&mut self) {
-        let is_landed = self.flight.peek().is_some();
+        // Not by a look at the future itself, which would panic once it has panicked.
+        let is_landed = self.log.is_landed.load(Ordering::SeqCst);
         let mut flights = lock(&self.upstream.flights);
         let Some(entry) = flights.get_mut(&self.question) else { return };
         // A flight that had landed may have made room for another one.

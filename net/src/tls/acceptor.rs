@@ -16,7 +16,7 @@ use rustls::server::{
 use rustls::{Connection, ServerConfig};
 use smolkit_runtime::{time, unblock};
 
-use super::keys::{CertificateStatus, Keys};
+use super::keys::{CertificateStatus, Keys, Reloaded};
 use super::{Identity, Provider, Roots, TlsError, TlsStream, bounded, handshake, versions};
 
 /// So many sessions are kept by a server that gives no tickets.
@@ -119,15 +119,15 @@ impl TlsAcceptor {
     ///
     /// # Errors
     ///
-    /// What is wrong with which file. The identity from before stays in use.
+    /// What is wrong with which file. That identity stays as it was; others are replaced all the same.
     pub async fn reload(&self) -> Result<bool, TlsError> {
-        self.reload_if(true).await
+        self.reload_if(true).await.into_result()
     }
 
-    async fn reload_if(&self, always: bool) -> Result<bool, TlsError> {
+    async fn reload_if(&self, always: bool) -> Reloaded {
         match self.keys.clone() {
-            Some(keys) => unblock(move || keys.reload(always, || {})).await,
-            None => Ok(false),
+            Some(keys) => unblock(move || keys.reload(always)).await,
+            None => Reloaded::default(),
         }
     }
 
@@ -155,10 +155,13 @@ impl TlsAcceptor {
         async move {
             loop {
                 time::sleep(every).await;
-                match acceptor.reload_if(false).await {
-                    Ok(false) => {}
-                    Ok(true) => report(Ok(())),
-                    Err(error) => report(Err(error)),
+                let reloaded = acceptor.reload_if(false).await;
+                // One that stays broken does not hide what becomes of the others.
+                if reloaded.has_changed {
+                    report(Ok(()));
+                }
+                if let Err(error) = reloaded.into_result() {
+                    report(Err(error));
                 }
             }
         }

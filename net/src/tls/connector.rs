@@ -125,11 +125,18 @@ impl TlsConnector {
     ///
     /// # Errors
     ///
-    /// What is wrong with which file. The identity from before stays in use.
+    /// What is wrong with which file. That identity stays as it was; others are replaced all the same.
     pub async fn reload(&self) -> Result<bool, TlsError> {
         let Some(keys) = self.keys.clone() else { return Ok(false) };
         let connector = self.clone();
-        unblock(move || keys.reload(true, || connector.forget_sessions())).await
+        let reload = move || {
+            let reloaded = keys.reload(true);
+            if reloaded.has_changed {
+                connector.forget_sessions();
+            }
+            reloaded.into_result()
+        };
+        unblock(reload).await
     }
 
     fn config(&self) -> Arc<ClientConfig> {
@@ -195,7 +202,7 @@ impl TlsConnectorBuilder {
         self
     }
 
-    /// Presents a certificate to servers that ask for one. Of several the first that the server can check.
+    /// Presents a certificate to servers that ask for one. Of several the first whose kind of key the server can check; whom the server trusts does not count.
     pub fn identity(mut self, identity: Identity) -> TlsConnectorBuilder {
         self.identities.push(identity);
         self

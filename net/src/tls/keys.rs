@@ -81,9 +81,8 @@ impl Keys {
         self.table.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads files again: all of them, or those that seem to have changed. What fails stays as it is. Whether anything was replaced; then `replaced` is called,
-    /// also if others fail. It blocks.
-    pub(crate) fn reload(&self, always: bool, replaced: impl FnOnce()) -> Result<bool, TlsError> {
+    /// Reads files again: all of them, or those that seem to have changed. What fails stays as it is. It blocks.
+    pub(crate) fn reload(&self, always: bool) -> Reloaded {
         let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.table();
         let (mut loaded, mut failures) = (old.loaded.clone(), old.failures.clone());
@@ -106,14 +105,7 @@ impl Keys {
         }
         let table = Arc::new(Table::new(loaded, failures));
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = table;
-        if has_changed {
-            replaced();
-        }
-        match errors.len() {
-            0 => Ok(has_changed),
-            1 => Err(errors.remove(0)),
-            _ => Err(TlsError::Several(errors)),
-        }
+        Reloaded { has_changed, errors }
     }
 
     pub(crate) fn status(&self) -> Vec<CertificateStatus> {
@@ -126,6 +118,24 @@ impl Keys {
             reload_error: failure.clone(),
         };
         table.loaded.iter().zip(&table.failures).map(status).collect()
+    }
+}
+
+/// What came of reading the files again.
+#[derive(Default)]
+pub(crate) struct Reloaded {
+    /// Whether anything was replaced, whatever failed beside it.
+    pub(crate) has_changed: bool,
+    pub(crate) errors: Vec<TlsError>,
+}
+
+impl Reloaded {
+    pub(crate) fn into_result(mut self) -> Result<bool, TlsError> {
+        match self.errors.len() {
+            0 => Ok(self.has_changed),
+            1 => Err(self.errors.remove(0)),
+            _ => Err(TlsError::Several(self.errors)),
+        }
     }
 }
 

@@ -104,6 +104,13 @@ impl Reply {
         self
     }
 
+    /// Nothing but the header, as servers older than EDNS refuse it.
+    pub fn header_only(mut self) -> Reply {
+        self.bytes.truncate(12);
+        self.bytes[4..12].fill(0);
+        self
+    }
+
     /// Of a server that is responsible.
     pub fn authoritative(mut self) -> Reply {
         self.bytes[2] |= 4;
