@@ -49,6 +49,8 @@
 //! | `tls` | `net::tls`: TLS for clients and servers, with ring and the system's roots | rustls, ring, rustls-platform-verifier; about 1 MiB of program; a C compiler to build |
 //! | `tls-ring`, `tls-aws-lc` | the same with this cryptography and without roots; AWS-LC adds post-quantum key exchange | ring, or aws-lc-rs, which takes a minute to build |
 //! | `tls-platform-roots`, `tls-webpki-roots` | `Roots::platform`, `Roots::webpki` | rustls-platform-verifier, or webpki-roots (100 KiB of program) |
+//! | `smol-compat` | conversions between the sockets of [`net`] and those of async-net 2 | async-net, async-io, blocking |
+//! | `hyper` | hyper's `rt::Read` and `rt::Write` on the sockets of [`net`] | hyper's traits |
 //! | `tokio-compat` | `tokio_compat`: futures that need Tokio run here; and Tokio's I/O traits on the sockets of [`net`] | Tokio's runtime, which starts a thread when it is needed first |
 //!
 //! Features only add; none changes what another one does.

@@ -164,6 +164,13 @@ fn options_are_set() {
             .set_keepalive_intervals(Duration::from_secs(60), Duration::from_secs(10), 4)
             .unwrap();
         assert_eq!(socket.tos_v4().unwrap(), 0x10);
+        let intervals = (Duration::from_secs(60), Duration::from_secs(10), 4);
+        assert_eq!(socket.keepalive_intervals().unwrap(), intervals);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.linger().unwrap(), Some(Duration::ZERO));
+        assert!(!socket.nodelay().unwrap());
+        socket.set_nodelay(true).unwrap();
+        assert!(socket.nodelay().unwrap());
         assert!(socket.recv_buffer_size().unwrap() >= 20_000);
         assert!(socket.send_buffer_size().unwrap() >= 20_000);
         let mut client = socket.connect(addr).await.unwrap();
@@ -179,11 +186,31 @@ fn options_are_set() {
             socket.set_only_v6(true).unwrap();
             assert!(socket.only_v6().unwrap());
             socket.set_tos_v6(0x20).unwrap();
+            assert_eq!(socket.tos_v6().unwrap(), 0x20);
         }
         let socket = TcpSocket::new_v4().unwrap();
         assert!(!socket.keepalive().unwrap());
         socket.set_keepalive(true).unwrap();
+        assert_eq!(socket.user_timeout().unwrap(), None);
         socket.set_user_timeout(Some(Duration::from_secs(5))).unwrap();
+        assert_eq!(socket.user_timeout().unwrap(), Some(Duration::from_secs(5)));
+        assert!(!socket.fast_open_connect().unwrap());
+        socket.set_fast_open_connect(true).unwrap();
+        assert!(socket.fast_open_connect().unwrap());
+        // Each of two sockets may have the address only if both say so.
+        let addr = ([127, 0, 0, 1], 0).into();
+        let shared = [TcpSocket::new_v4().unwrap(), TcpSocket::new_v4().unwrap()];
+        assert!(!shared[0].reuse_port().unwrap() && !shared[0].reuse_addr().unwrap());
+        shared[0].set_reuse_addr(true).unwrap();
+        assert!(shared[0].reuse_addr().unwrap());
+        shared[0].set_reuse_port(true).unwrap();
+        shared[0].bind(addr).unwrap();
+        let addr = shared[0].local_addr().unwrap();
+        let error = shared[1].bind(addr).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        shared[1].set_reuse_port(true).unwrap();
+        shared[1].bind(addr).unwrap();
+        assert!(shared[1].reuse_port().unwrap());
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.device().unwrap(), None);
         let error = TcpSocket::new_v4().unwrap().bind_device(Some("smolkit-none")).unwrap_err();
@@ -196,7 +223,9 @@ fn options_are_set() {
 fn the_first_packet_carries_data() {
     within(async {
         let socket = TcpSocket::new_v4().unwrap();
+        assert_eq!(socket.fast_open().unwrap(), 0);
         socket.set_fast_open(16).unwrap();
+        assert_eq!(socket.fast_open().unwrap(), 16);
         socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let listener = socket.listen_default().unwrap();
         let addr = listener.local_addr().unwrap();

@@ -1,8 +1,9 @@
 //! Goal: the same operations give the same results and error kinds as async-net's.
 //! Method: one body, compiled against both, writes down what it saw; the two lists must be equal.
 
-use std::io;
-use std::net::SocketAddr;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt, future};
@@ -95,6 +96,136 @@ macro_rules! bodies {
                 drop(listener);
                 seen.push(kind(TcpStream::connect(addr).await));
                 seen.push(kind(TcpStream::connect(&[addr, addr][..]).await));
+                Ok(seen)
+            }
+
+            pub(super) async fn names() -> io::Result<Vec<String>> {
+                use ::$net::resolve;
+                let told = |found: io::Result<Vec<SocketAddr>>| match found {
+                    Ok(addrs) => format!("{addrs:?}"),
+                    Err(error) => format!("{:?}", error.kind()),
+                };
+                let (v4, v6) = (Ipv4Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
+                let pair = (v4, 1);
+                let mut seen = vec![
+                    told(resolve(pair).await),
+                    told(resolve(&pair).await),
+                    told(resolve((v6, 2)).await),
+                    told(resolve((IpAddr::V4(v4), 3)).await),
+                    told(resolve((IpAddr::V6(v6), 4)).await),
+                    told(resolve(SocketAddrV4::new(v4, 5)).await),
+                    told(resolve(SocketAddrV6::new(v6, 6, 7, 8)).await),
+                    told(resolve(("127.0.0.1", 9)).await),
+                    told(resolve(("::1".to_owned(), 10)).await),
+                    told(resolve("127.0.0.1:11".to_owned()).await),
+                    told(resolve(&["127.0.0.1:12".parse().unwrap()][..]).await),
+                ];
+                for text in
+                    ["127.0.0.1:13", "[::1]:14", "localhost:15", "127.0.0.1", "", ":16", "[::1]"]
+                {
+                    seen.push(told(resolve(text).await));
+                }
+                for text in ["127.0.0.1:65536", "127.0.0.1:-1", "a b:1", "localhost:http"] {
+                    seen.push(told(resolve(text).await));
+                }
+                seen.push(told(resolve(("localhost", 17)).await));
+                Ok(seen)
+            }
+
+            /// Clones, several buffers at once, and sockets of std.
+            pub(super) async fn streams() -> io::Result<Vec<String>> {
+                let mut seen = Vec::new();
+                let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+                let addr = listener.local_addr()?;
+                let (mut client, (mut server, _)) =
+                    future::try_zip(TcpStream::connect(addr), listener.accept()).await?;
+                client.set_ttl(9)?;
+                seen.push(format!("{:?}", client.ttl()?));
+                // async-net moves one buffer of several, the first that is not empty.
+                let parts = [IoSlice::new(b""), IoSlice::new(b"onetwo"), IoSlice::new(b"")];
+                seen.push(count(client.write_vectored(&parts).await));
+                seen.push(kind(client.clone().flush().await));
+                let (mut one, mut other) = ([0; 0], [0; 8]);
+                while server.peek(&mut other).await? < 6 {}
+                let mut parts = [IoSliceMut::new(&mut one), IoSliceMut::new(&mut other)];
+                seen.push(count(server.clone().read_vectored(&mut parts).await));
+                seen.push(format!("{other:?}"));
+                // One end of a clone is the end of all.
+                client.clone().close().await?;
+                seen.push(count(server.read(&mut other).await));
+                seen.push(count(client.write(b"x").await));
+
+                let std = std::net::TcpListener::bind("127.0.0.1:0")?;
+                let addr = std.local_addr()?;
+                let listener = TcpListener::try_from(std)?;
+                let stream = TcpStream::try_from(std::net::TcpStream::connect(addr)?)?;
+                let datagrams = UdpSocket::try_from(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
+                let fds = [listener.as_fd(), stream.as_fd(), datagrams.as_fd()];
+                for fd in fds {
+                    let flags = rustix::fs::fcntl_getfl(fd)?;
+                    seen.push(flags.contains(rustix::fs::OFlags::NONBLOCK).to_string());
+                }
+                seen.push(kind(listener.accept().await));
+                Ok(seen)
+            }
+
+            pub(super) async fn unix_pairs(dir: &Dir) -> io::Result<Vec<String>> {
+                let mut seen = Vec::new();
+                let (mut one, mut other) = UnixStream::pair()?;
+                seen.push(format!("{:?} {:?}", one.local_addr()?, other.peer_addr()?));
+                let parts = [IoSlice::new(b""), IoSlice::new(b"one")];
+                seen.push(count(one.write_vectored(&parts).await));
+                let (mut none, mut first) = ([0; 0], [0; 4]);
+                let mut parts = [IoSliceMut::new(&mut none), IoSliceMut::new(&mut first)];
+                seen.push(count(other.read_vectored(&mut parts).await));
+                seen.push(format!("{first:?}"));
+                seen.push(kind(one.shutdown(Shutdown::Write)));
+                seen.push(count(other.read(&mut first).await));
+                seen.push(count(one.write(b"x").await));
+                seen.push(count(other.write(b"back").await));
+                seen.push(count(one.read(&mut first).await));
+                drop(other);
+                seen.push(count(one.read(&mut first).await));
+
+                let (one, other) = UnixDatagram::pair()?;
+                seen.push(format!("{:?} {:?}", one.local_addr()?, other.peer_addr()?));
+                seen.push(count(one.send(b"three").await));
+                seen.push(count(other.recv(&mut first).await));
+                let path = dir.0.join("incoming");
+                let listener = UnixListener::bind(&path)?;
+                let (_client, next) = future::zip(UnixStream::connect(&path), async {
+                    listener.incoming().next().await
+                })
+                .await;
+                seen.push(next.map_or("end".into(), kind));
+                Ok(seen)
+            }
+
+            pub(super) async fn udp_groups() -> io::Result<Vec<String>> {
+                let mut seen = Vec::new();
+                let four = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+                let (group, own) = (Ipv4Addr::new(224, 0, 0, 251), Ipv4Addr::LOCALHOST);
+                seen.push(kind(four.join_multicast_v4(group, own)));
+                seen.push(kind(four.join_multicast_v4(group, own)));
+                seen.push(kind(four.leave_multicast_v4(group, own)));
+                seen.push(kind(four.leave_multicast_v4(group, own)));
+                let nobody = Ipv6Addr::LOCALHOST;
+                seen.push(kind(four.join_multicast_v6(&nobody, 0)));
+                let Ok(six) = UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).await else {
+                    seen.push("no IPv6".to_owned());
+                    return Ok(seen);
+                };
+                seen.push(kind(six.join_multicast_v6(&nobody, 0)));
+                seen.push(kind(six.leave_multicast_v6(&nobody, 0)));
+                let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xfb);
+                // The loopback interface.
+                seen.push(kind(six.join_multicast_v6(&group, 1)));
+                seen.push(kind(six.leave_multicast_v6(&group, 1)));
+                seen.push(kind(six.set_multicast_loop_v6(true)));
+                seen.push(format!("{:?}", six.multicast_loop_v6()?));
+                seen.push(count(six.send_to(b"self", six.local_addr()?).await));
+                seen.push(count(six.recv_from(&mut [0; 2]).await.map(|(count, _)| count)));
+                seen.push(count(six.send_to(b"four", four.local_addr()?).await));
                 Ok(seen)
             }
 
@@ -220,5 +351,30 @@ fn udp() {
 fn unix() {
     let theirs = block_on(async_net::unix(&Dir::new("theirs")));
     let ours = block_on(smolkit_net::unix(&Dir::new("ours")));
+    assert_eq!(ours.unwrap(), theirs.unwrap());
+}
+
+#[test]
+fn names() {
+    let (theirs, ours) = (block_on(async_net::names()), block_on(smolkit_net::names()));
+    assert_eq!(ours.unwrap(), theirs.unwrap());
+}
+
+#[test]
+fn streams() {
+    let (theirs, ours) = (block_on(async_net::streams()), block_on(smolkit_net::streams()));
+    assert_eq!(ours.unwrap(), theirs.unwrap());
+}
+
+#[test]
+fn unix_pairs() {
+    let theirs = block_on(async_net::unix_pairs(&Dir::new("their-pairs")));
+    let ours = block_on(smolkit_net::unix_pairs(&Dir::new("our-pairs")));
+    assert_eq!(ours.unwrap(), theirs.unwrap());
+}
+
+#[test]
+fn udp_groups() {
+    let (theirs, ours) = (block_on(async_net::udp_groups()), block_on(smolkit_net::udp_groups()));
     assert_eq!(ours.unwrap(), theirs.unwrap());
 }

@@ -77,6 +77,16 @@ impl TcpSocket {
         self.inner.set_tclass_v6(tos)
     }
 
+    /// What [`set_tos_v6`](TcpSocket::set_tos_v6) has set.
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockopt(2)`.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn tos_v6(&self) -> io::Result<u32> {
+        self.inner.tclass_v6()
+    }
+
     /// Gives it an address; port 0 lets the system choose.
     ///
     /// # Errors
@@ -153,6 +163,18 @@ impl TcpSocket {
         self.inner.set_tcp_keepalive(&keepalive.with_retries(retries))
     }
 
+    /// What [`set_keepalive_intervals`](TcpSocket::set_keepalive_intervals) has set, or the system's own: the time without traffic, the interval, and
+    /// how many questions.
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockopt(2)`.
+    pub fn keepalive_intervals(&self) -> io::Result<(Duration, Duration, u32)> {
+        let (idle, interval) =
+            (self.inner.tcp_keepalive_time()?, self.inner.tcp_keepalive_interval()?);
+        Ok((idle, interval, self.inner.tcp_keepalive_retries()?))
+    }
+
     /// Binds it to a network interface (`SO_BINDTODEVICE`); `None` unbinds.
     ///
     /// # Errors
@@ -187,6 +209,17 @@ impl TcpSocket {
         sys::set_option(self.as_fd(), libc::IPPROTO_TCP, libc::TCP_FASTOPEN, queue)
     }
 
+    /// What [`set_fast_open`](TcpSocket::set_fast_open) has set, or less where the system allows less (`net.core.somaxconn`).
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockopt(2)`.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn fast_open(&self) -> io::Result<u32> {
+        let queue = sys::option(self.as_fd(), libc::IPPROTO_TCP, libc::TCP_FASTOPEN)?;
+        Ok(u32::try_from(queue).unwrap_or(0))
+    }
+
     /// Sends what is written first with the first packet of the connection (`TCP_FASTOPEN_CONNECT`), if the server has allowed that before.
     ///
     /// For a socket that will connect. [`connect`](TcpSocket::connect) then returns at once, and the first write tells whether anybody is there.
@@ -200,6 +233,16 @@ impl TcpSocket {
         sys::set_option(self.as_fd(), libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, value)
     }
 
+    /// Whether [`set_fast_open_connect`](TcpSocket::set_fast_open_connect) is in force.
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockopt(2)`.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn fast_open_connect(&self) -> io::Result<bool> {
+        Ok(sys::option(self.as_fd(), libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT)? != 0)
+    }
+
     /// How long sent data may stay unacknowledged before the connection is lost (`TCP_USER_TIMEOUT`); `None` leaves that to the system.
     ///
     /// # Errors
@@ -208,6 +251,16 @@ impl TcpSocket {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.inner.set_tcp_user_timeout(timeout)
+    }
+
+    /// What [`set_user_timeout`](TcpSocket::set_user_timeout) has set.
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockopt(2)`.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub fn user_timeout(&self) -> io::Result<Option<Duration>> {
+        self.inner.tcp_user_timeout()
     }
 }
 
