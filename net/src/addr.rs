@@ -13,12 +13,14 @@ use smolkit_runtime::{Task, unblock};
 #[cfg(feature = "dns")]
 use crate::dns::Resolver;
 
-/// The error with what was tried. A table of descriptors that is full has nothing to do with the address, and its number would be lost.
+/// The error with what was tried. One that has no kind of its own stays what it is: its number, all there is to tell it by, would be lost.
 pub(crate) fn failed(what: &str, addr: impl fmt::Display, error: io::Error) -> io::Error {
-    match error.raw_os_error() {
-        Some(libc::EMFILE | libc::ENFILE) => error,
-        _ => io::Error::new(error.kind(), format!("cannot {what} {addr}: {error}")),
+    // What std calls the kind of all those has no stable name.
+    let nameless = io::Error::from_raw_os_error(libc::EMFILE).kind();
+    if error.raw_os_error().is_some() && error.kind() == nameless {
+        return error;
     }
+    io::Error::new(error.kind(), format!("cannot {what} {addr}: {error}"))
 }
 
 /// What can be turned into socket addresses without blocking.

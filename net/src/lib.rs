@@ -29,7 +29,8 @@
 //!
 //! # Errors
 //!
-//! Which [`ErrorKind`](std::io::ErrorKind) a socket gives, on Linux. No signal comes with any of them: a closed peer ends no process, also where SIGPIPE has its default effect.
+//! Which [`ErrorKind`](std::io::ErrorKind) a socket gives, on Linux. No signal comes with any of them: a closed peer ends no process, also where SIGPIPE has its default effect;
+//! what is taken out of our types as an `Async` or a socket of std is std's, whose vectored writes do raise it.
 //!
 //! | what has happened | reading | writing |
 //! |---|---|---|
@@ -50,7 +51,7 @@
 //! | no answer in the time of a [`TcpConnector`], or of the system | `TimedOut` |
 //! | the address is taken, not this machine's, or a port below 1,024 | `AddrInUse`, `AddrNotAvailable`, `PermissionDenied` |
 //! | no address, or none that can be read | `InvalidInput` |
-//! | too many open descriptors | EMFILE and ENFILE have no stable kind: [`raw_os_error`](std::io::Error::raw_os_error), in [`ConnectError::attempts`] too. A connection waits to be accepted meanwhile |
+//! | too many open descriptors; a family that the system does not have | EMFILE, ENFILE and EAFNOSUPPORT, like others, have no stable kind: [`raw_os_error`](std::io::Error::raw_os_error), in [`ConnectError::attempts`] too. A connection waits to be accepted meanwhile |
 //! | the client has gone before it was accepted | none: the first read says `ConnectionReset` |
 //! | a datagram that is too long; no receiver | `raw_os_error`: EMSGSIZE; EDESTADDRREQ |
 //! | `peer_addr`, `shutdown` of a connection that is gone | `NotConnected` |
@@ -82,6 +83,7 @@ pub mod dns;
 pub mod handover;
 #[cfg(feature = "hyper")]
 mod hyper_io;
+mod options;
 mod sockets;
 pub mod split;
 mod stream;

@@ -7,13 +7,17 @@ mod refused;
 mod silent;
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
-use smolkit_net::{ConnectError, TcpConnector, TcpListener, TcpSocket, TcpStream};
+use smolkit_net::udp::Unbound;
+use smolkit_net::unix::UnixSocket;
+use smolkit_net::{ConnectError, TcpConnector, TcpListener, TcpSocket, TcpStream, UdpSocket};
 use smolkit_runtime::{Async, Runtime, Timer, block_on};
+use socket2::{Domain, Socket, Type};
 
 use self::refused::Refused;
 use self::silent::Silent;
@@ -181,6 +185,33 @@ fn options_are_set() {
         // To linger for no time is to reset.
         let error = server.read_to_end(&mut Vec::new()).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        // What is accepted has the same options, and none of its times becomes shorter.
+        let client = TcpStream::connect(addr).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        let second = Duration::from_secs(1);
+        for stream in [&client, &server] {
+            stream.set_linger(Some(Duration::from_millis(1))).unwrap();
+            assert_eq!(stream.linger().unwrap(), Some(second));
+            stream.set_linger(Some(Duration::MAX)).unwrap();
+            assert!(stream.linger().unwrap() > Some(second));
+            stream.set_linger(None).unwrap();
+            assert_eq!(stream.linger().unwrap(), None);
+            stream.set_keepalive_intervals(second / 2, second * 3 / 2, 2).unwrap();
+            assert_eq!(stream.keepalive_intervals().unwrap(), (second, second * 2, 2));
+            assert!(stream.keepalive().unwrap());
+            stream.set_user_timeout(Some(Duration::ZERO)).unwrap();
+            assert_eq!(stream.user_timeout().unwrap(), Some(Duration::from_millis(1)));
+            stream.set_user_timeout(None).unwrap();
+            assert_eq!(stream.user_timeout().unwrap(), None);
+            stream.set_recv_buffer_size(20_000).unwrap();
+            assert!(stream.recv_buffer_size().unwrap() >= 20_000);
+            stream.set_send_buffer_size(20_000).unwrap();
+            assert!(stream.send_buffer_size().unwrap() >= 20_000);
+            stream.set_tos_v4(0x08).unwrap();
+            assert_eq!(stream.tos_v4().unwrap(), 0x08);
+            stream.set_ttl(9).unwrap();
+            assert_eq!(stream.ttl().unwrap(), 9);
+        }
         // Some kernels have no IPv6.
         if let Ok(socket) = TcpSocket::new_v6() {
             socket.set_only_v6(true).unwrap();
@@ -303,5 +334,55 @@ fn injected_errors() {
         // One address fails, the next one is tried.
         let addrs = [addr, addr];
         TcpStream::connect(&addrs[..]).await.unwrap();
+    });
+}
+
+/// Sockets made elsewhere become ours, non-blocking, and only those of the right kind.
+#[test]
+fn sockets_made_elsewhere() {
+    fn made(domain: Domain, ty: Type) -> OwnedFd {
+        Socket::new(domain, ty, None).unwrap().into()
+    }
+
+    within(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let socket = TcpSocket::try_from(made(Domain::IPV4, Type::STREAM)).unwrap();
+        assert!(rustix::fs::fcntl_getfl(&socket).unwrap().contains(rustix::fs::OFlags::NONBLOCK));
+        let client = socket.connect(listener.local_addr().unwrap()).await.unwrap();
+        let (_, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+
+        let socket = Unbound::try_from(made(Domain::IPV4, Type::DGRAM)).unwrap();
+        let one = socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        one.send_to(b"self", one.local_addr().unwrap()).await.unwrap();
+        assert_eq!(one.recv_from(&mut [0; 8]).await.unwrap().0, 4);
+
+        let socket = UnixSocket::try_from(made(Domain::UNIX, Type::DGRAM)).unwrap();
+        socket.datagram().unwrap();
+        let socket = UnixSocket::try_from(made(Domain::UNIX, Type::STREAM)).unwrap();
+        assert_eq!(socket.datagram().unwrap_err().kind(), io::ErrorKind::InvalidInput);
+
+        let refused = [
+            TcpSocket::try_from(made(Domain::IPV4, Type::DGRAM)).unwrap_err(),
+            TcpSocket::try_from(made(Domain::UNIX, Type::STREAM)).unwrap_err(),
+            Unbound::try_from(made(Domain::IPV4, Type::STREAM)).unwrap_err(),
+            UnixSocket::try_from(made(Domain::IPV4, Type::STREAM)).unwrap_err(),
+        ];
+        for error in refused {
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+            assert!(error.to_string().contains("of another kind"), "{error}");
+        }
+    });
+}
+
+/// What has no kind of its own keeps the number that it has in async-net.
+#[test]
+fn errors_without_a_kind_keep_their_number() {
+    within(async {
+        // No interface has that index.
+        let error = TcpListener::bind("[fe80::1%999999]:0").await.unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
+        let error = UdpSocket::bind("[fe80::1%999999]:0").await.unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::ENODEV));
     });
 }

@@ -278,6 +278,32 @@ fn one_family_is_enough() {
     });
 }
 
+/// Who connects does not wait for the other family as long as who wants to know all addresses (RFC 8305 §3).
+#[test]
+fn a_silent_family_does_not_hold_up_a_connection() {
+    let silent_for_v6 = || {
+        Server::start(|asked, _| {
+            if asked.kind == A { vec![address(asked, 60, [127, 0, 0, 1])] } else { Vec::new() }
+        })
+    };
+    within(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let name = format!("www.example.org:{}", listener.local_addr().unwrap().port());
+        // The connection is there before the list, though it takes a step more. On a busy machine it may take several races.
+        for _ in 0..10 {
+            let servers = [silent_for_v6(), silent_for_v6()];
+            let [list, own] = [0, 1].map(|index| servers[index].resolver().build().unwrap());
+            let connector = TcpConnector::new().resolver(&own);
+            let connected = async { connector.connect(&name).await.map(|_| true) };
+            let listed = async { list.lookup_ip("www.example.org").await.map(|_| false) };
+            if future::or(connected, listed).await.unwrap() {
+                return;
+            }
+        }
+        panic!("a connection waits for a family that does not come");
+    });
+}
+
 #[test]
 fn questions_under_way_are_limited() {
     let (sender, receiver) = mpsc::channel();

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use futures_lite::future;
 use smolkit_net::UdpSocket;
+use smolkit_net::udp::Unbound;
 use smolkit_runtime::{spawn, unblock};
 
 use self::udp_support::{in_order, within};
@@ -118,12 +119,56 @@ fn multicast_on_loopback() {
         let error = receiver.join_multicast_v4(group, Ipv4Addr::LOCALHOST).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
         let sender = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        rustix::net::sockopt::set_ip_multicast_if(&sender, &Ipv4Addr::LOCALHOST).unwrap();
+        assert_eq!(sender.multicast_if_v4().unwrap(), Ipv4Addr::UNSPECIFIED);
+        sender.set_multicast_if_v4(Ipv4Addr::LOCALHOST).unwrap();
+        assert_eq!(sender.multicast_if_v4().unwrap(), Ipv4Addr::LOCALHOST);
         let port = receiver.local_addr().unwrap().port();
         sender.send_to(b"all", (group, port)).await.unwrap();
         let mut buf = [0; 8];
         assert_eq!(receiver.recv_from(&mut buf).await.unwrap(), (3, sender.local_addr().unwrap()));
         receiver.leave_multicast_v4(group, Ipv4Addr::LOCALHOST).unwrap();
+    });
+}
+
+/// Two sockets at one port, and a third one that is not allowed to.
+#[test]
+fn options_before_there_is_an_address() {
+    within(async {
+        let unbound = || {
+            let socket = Unbound::new_v4().unwrap();
+            socket.set_reuse_addr(true).unwrap();
+            socket.set_recv_buffer_size(20_000).unwrap();
+            socket.set_send_buffer_size(20_000).unwrap();
+            socket.set_tos_v4(0x10).unwrap();
+            socket
+        };
+        let one = unbound().bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let addr = one.local_addr().unwrap();
+        let other = unbound().bind(addr).unwrap();
+        assert_eq!(other.local_addr().unwrap(), addr);
+        assert!(other.recv_buffer_size().unwrap() >= 20_000);
+        assert!(other.send_buffer_size().unwrap() >= 20_000);
+        assert_eq!(other.tos_v4().unwrap(), 0x10);
+        let error = Unbound::new_v4().unwrap().bind(addr).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        assert!(error.to_string().contains(&addr.to_string()), "{error}");
+        // Some kernels have no IPv6.
+        if let Ok(socket) = Unbound::new_v6() {
+            socket.set_only_v6(true).unwrap();
+            assert!(socket.only_v6().unwrap());
+            let socket = socket.bind("[::1]:0".parse().unwrap()).unwrap();
+            socket.set_multicast_hops_v6(3).unwrap();
+            assert_eq!(socket.multicast_hops_v6().unwrap(), 3);
+            socket.set_multicast_if_v6(1).unwrap();
+            assert_eq!(socket.multicast_if_v6().unwrap(), 1);
+            socket.set_tos_v6(0x20).unwrap();
+            assert_eq!(socket.tos_v6().unwrap(), 0x20);
+        }
+        for set in [true, false] {
+            one.set_recv_ecn(set).unwrap();
+            one.set_recv_to(set).unwrap();
+            assert_eq!((one.recv_ecn().unwrap(), one.recv_to().unwrap()), (set, set));
+        }
     });
 }
 

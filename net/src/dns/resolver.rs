@@ -27,6 +27,9 @@ use super::{exchange::Failed, order, resolv_conf};
 /// How long a name's addresses of one family wait for those of the other.
 const OTHER_FAMILY: Duration = Duration::from_secs(1);
 
+/// How long those of IPv4 wait for those of IPv6 where somebody wants to connect (RFC 8305 §3, the recommended value).
+const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+
 const ADDRESSES: &str = "A and AAAA";
 
 /// Looks up names: a cache, the hosts file, and servers that are asked when neither knows. Clones share all of it.
@@ -69,6 +72,8 @@ const ADDRESSES: &str = "A and AAAA";
 #[derive(Clone)]
 pub struct Resolver {
     inner: Arc<Inner>,
+    /// How long addresses of IPv4 wait for those of IPv6.
+    v6_wait: Duration,
 }
 
 struct Inner {
@@ -96,7 +101,8 @@ impl Resolver {
         let counters = Arc::<Counters>::default();
         let deadline = settings.deadline;
         let files = Arc::new(Files::new(settings, Arc::clone(&counters)));
-        Resolver { inner: Arc::new(Inner { files, deadline, counters }) }
+        let inner = Arc::new(Inner { files, deadline, counters });
+        Resolver { inner, v6_wait: OTHER_FAMILY }
     }
 
     /// From now on all names of the process go through this resolver: those that [`TcpStream::connect`](crate::TcpStream::connect),
@@ -116,6 +122,11 @@ impl Resolver {
     /// The one that was [installed](Resolver::install).
     pub fn installed() -> Option<Resolver> {
         INSTALLED.get().cloned()
+    }
+
+    /// The same one for somebody who wants to connect as soon as possible.
+    pub(crate) fn for_connections(&self) -> Resolver {
+        Resolver { inner: self.inner.clone(), v6_wait: RESOLUTION_DELAY }
     }
 
     /// The addresses of a host, IPv6 before IPv4 and those without a route last. An address is its own answer.
@@ -289,7 +300,7 @@ impl Resolver {
             },
             None => state.await?,
         };
-        Ok(Lookup { asked, name, kind, state, deadline })
+        Ok(Lookup { asked, name, kind, state, deadline, v6_wait: self.v6_wait })
     }
 }
 
@@ -333,6 +344,7 @@ struct Lookup<'a> {
     kind: &'static str,
     state: Arc<State>,
     deadline: Option<Instant>,
+    v6_wait: Duration,
 }
 
 impl Lookup<'_> {
@@ -361,11 +373,11 @@ impl Lookup<'_> {
         let v4 = pin!(self.one::<Ipv4Addr>(name));
         let (v6, v4) = match select(v6, v4).await {
             Either::Left((v6, v4)) => {
-                let v4 = other(&v6, v4).await;
+                let v4 = other(&v6, v4, OTHER_FAMILY).await;
                 (v6, v4)
             }
             Either::Right((v4, v6)) => {
-                let v6 = other(&v4, v6).await;
+                let v6 = other(&v4, v6, self.v6_wait).await;
                 (v6, v4)
             }
         };
@@ -444,9 +456,10 @@ impl Lookup<'_> {
 async fn other<T, U>(
     first: &Result<T, Trouble>,
     second: impl Future<Output = Result<U, Trouble>>,
+    patience: Duration,
 ) -> Result<U, Trouble> {
     if first.is_err() {
         return second.await;
     }
-    timeout(OTHER_FAMILY, second).await.unwrap_or(Err(Trouble::Nothing))
+    timeout(patience, second).await.unwrap_or(Err(Trouble::Nothing))
 }

@@ -13,6 +13,7 @@ use smolkit_runtime::Async;
 use super::TcpStream;
 use crate::addr::{AsyncToSocketAddrs, failed};
 use crate::conversions::conversions;
+use crate::options::options;
 use crate::sockets::BACKLOG;
 
 /// A TCP socket that accepts connections.
@@ -85,34 +86,23 @@ impl TcpListener {
     }
 
     /// [`accept`](TcpListener::accept) as a poll function, for one task at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](TcpListener::accept).
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         let (stream, addr) = ready!(self.inner.poll_read_with(cx, accept))?;
         Poll::Ready(Ok((TcpStream::accepted(stream), addr)))
     }
 
-    /// Connections as they come. The stream never ends.
+    /// Connections as they come. The stream never ends; its errors are those of [`accept`](TcpListener::accept), and a loop that goes on after EMFILE without a pause
+    /// turns as fast as it can until a descriptor is free.
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming { listener: self }
     }
-
-    /// The time to live of the packets it sends.
-    ///
-    /// # Errors
-    ///
-    /// Those of `getsockopt(2)`.
-    pub fn ttl(&self) -> io::Result<u32> {
-        self.inner.get_ref().ttl()
-    }
-
-    /// Sets the time to live of the packets it sends.
-    ///
-    /// # Errors
-    ///
-    /// Those of `setsockopt(2)`.
-    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.inner.get_ref().set_ttl(ttl)
-    }
 }
+
+options!(TcpListener: ttl);
 
 fn listen(addr: SocketAddr) -> io::Result<Async<std::net::TcpListener>> {
     let listener = std::net::TcpListener::bind(addr)?;

@@ -3,14 +3,14 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::time::Duration;
 
 use rustix::io::Errno;
 use smolkit_runtime::Async;
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{TcpListener, TcpStream};
-use crate::sockets::{BACKLOG, new_socket};
+use crate::options::options;
+use crate::sockets::{BACKLOG, adopted, new_socket};
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use crate::sys;
 
@@ -67,26 +67,6 @@ impl TcpSocket {
         Ok(TcpSocket { inner: new_socket(domain, Type::STREAM, Some(Protocol::TCP))? })
     }
 
-    /// The type of service of IPv6 packets (`IPV6_TCLASS`).
-    ///
-    /// # Errors
-    ///
-    /// Those of `setsockopt(2)`.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub fn set_tos_v6(&self, tos: u32) -> io::Result<()> {
-        self.inner.set_tclass_v6(tos)
-    }
-
-    /// What [`set_tos_v6`](TcpSocket::set_tos_v6) has set.
-    ///
-    /// # Errors
-    ///
-    /// Those of `getsockopt(2)`.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub fn tos_v6(&self) -> io::Result<u32> {
-        self.inner.tclass_v6()
-    }
-
     /// Gives it an address; port 0 lets the system choose.
     ///
     /// # Errors
@@ -137,6 +117,15 @@ impl TcpSocket {
         Ok(TcpStream::from(stream))
     }
 
+    /// Takes [`set_fast_open_connect`](TcpSocket::set_fast_open_connect) back.
+    pub(super) fn connect_at_once(&self) -> io::Result<()> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if self.fast_open_connect()? {
+            self.set_fast_open_connect(false)?;
+        }
+        Ok(())
+    }
+
     /// The address it is bound to.
     ///
     /// # Errors
@@ -145,55 +134,6 @@ impl TcpSocket {
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         let not_ip = || io::Error::new(io::ErrorKind::InvalidData, "not an IP address");
         self.inner.local_addr()?.as_socket().ok_or_else(not_ip)
-    }
-
-    /// After how long without traffic the other end is asked whether it lives, in what intervals, and after how many questions without an
-    /// answer the connection is lost. Sets `SO_KEEPALIVE` too.
-    ///
-    /// # Errors
-    ///
-    /// Those of `setsockopt(2)`.
-    pub fn set_keepalive_intervals(
-        &self,
-        idle: Duration,
-        interval: Duration,
-        retries: u32,
-    ) -> io::Result<()> {
-        let keepalive = TcpKeepalive::new().with_time(idle).with_interval(interval);
-        self.inner.set_tcp_keepalive(&keepalive.with_retries(retries))
-    }
-
-    /// What [`set_keepalive_intervals`](TcpSocket::set_keepalive_intervals) has set, or the system's own: the time without traffic, the interval, and
-    /// how many questions.
-    ///
-    /// # Errors
-    ///
-    /// Those of `getsockopt(2)`.
-    pub fn keepalive_intervals(&self) -> io::Result<(Duration, Duration, u32)> {
-        let (idle, interval) =
-            (self.inner.tcp_keepalive_time()?, self.inner.tcp_keepalive_interval()?);
-        Ok((idle, interval, self.inner.tcp_keepalive_retries()?))
-    }
-
-    /// Binds it to a network interface (`SO_BINDTODEVICE`); `None` unbinds.
-    ///
-    /// # Errors
-    ///
-    /// `PermissionDenied`, ENODEV and the others of `setsockopt(2)`.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub fn bind_device(&self, interface: Option<&str>) -> io::Result<()> {
-        self.inner.bind_device(interface.map(str::as_bytes))
-    }
-
-    /// The network interface that it is bound to.
-    ///
-    /// # Errors
-    ///
-    /// Those of `getsockopt(2)`.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub fn device(&self) -> io::Result<Option<String>> {
-        let name = self.inner.device()?;
-        Ok(name.map(|name| String::from_utf8_lossy(&name).into_owned()))
     }
 
     /// Lets so many clients send data with the first packet of their connections before those are established (`TCP_FASTOPEN`, RFC 7413); 0 lets none.
@@ -222,7 +162,8 @@ impl TcpSocket {
 
     /// Sends what is written first with the first packet of the connection (`TCP_FASTOPEN_CONNECT`), if the server has allowed that before.
     ///
-    /// For a socket that will connect. [`connect`](TcpSocket::connect) then returns at once, and the first write tells whether anybody is there.
+    /// For a socket that will connect, to a server that waits for a request. Once the server has been met, [`connect`](TcpSocket::connect) returns at once: nothing is sent
+    /// before the first write, which tells whether anybody is there. A read before that waits for ever.
     ///
     /// # Errors
     ///
@@ -242,78 +183,24 @@ impl TcpSocket {
     pub fn fast_open_connect(&self) -> io::Result<bool> {
         Ok(sys::option(self.as_fd(), libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT)? != 0)
     }
+}
 
-    /// How long sent data may stay unacknowledged before the connection is lost (`TCP_USER_TIMEOUT`); `None` leaves that to the system.
-    ///
+options!(TcpSocket: reuse nodelay buffers linger keepalive user_timeout tos only_v6 device);
+
+/// A TCP socket that is neither connected nor listening, made elsewhere or handed over. It is made non-blocking.
+impl TryFrom<OwnedFd> for TcpSocket {
+    type Error = io::Error;
+
     /// # Errors
     ///
-    /// Those of `setsockopt(2)`.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub fn set_user_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        self.inner.set_tcp_user_timeout(timeout)
-    }
-
-    /// What [`set_user_timeout`](TcpSocket::set_user_timeout) has set.
-    ///
-    /// # Errors
-    ///
-    /// Those of `getsockopt(2)`.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub fn user_timeout(&self) -> io::Result<Option<Duration>> {
-        self.inner.tcp_user_timeout()
+    /// `InvalidInput` if it is no TCP socket; those of `getsockopt(2)` and `fcntl(2)`.
+    fn try_from(fd: OwnedFd) -> io::Result<TcpSocket> {
+        let inner = adopted(fd, &[Domain::IPV4, Domain::IPV6], &[Type::STREAM])?;
+        Ok(TcpSocket { inner })
     }
 }
 
-/// Getters and setters of socket2, under the names that suit both.
-macro_rules! options {
-    ($($(#[$doc:meta])* $get:ident($their_get:ident), $set:ident($their_set:ident): $type:ty;)*) => {
-        impl TcpSocket {
-            $(
-                $(#[$doc])*
-                ///
-                /// # Errors
-                ///
-                /// Those of `getsockopt(2)`.
-                pub fn $get(&self) -> io::Result<$type> {
-                    self.inner.$their_get()
-                }
-
-                #[doc = concat!("Sets what [`", stringify!($get), "`](TcpSocket::", stringify!($get), ") returns.")]
-                ///
-                /// # Errors
-                ///
-                /// Those of `setsockopt(2)`.
-                pub fn $set(&self, value: $type) -> io::Result<()> {
-                    self.inner.$their_set(value)
-                }
-            )*
-        }
-    };
-}
-
-options! {
-    /// Whether it may bind to an address with connections in TIME_WAIT (`SO_REUSEADDR`).
-    reuse_addr(reuse_address), set_reuse_addr(set_reuse_address): bool;
-    /// Whether other sockets with this option may share its address (`SO_REUSEPORT`).
-    reuse_port(reuse_port), set_reuse_port(set_reuse_port): bool;
-    /// Whether small writes are sent at once (`TCP_NODELAY`).
-    nodelay(tcp_nodelay), set_nodelay(set_tcp_nodelay): bool;
-    /// The size of the receive buffer in bytes (`SO_RCVBUF`). Linux doubles what is set.
-    recv_buffer_size(recv_buffer_size), set_recv_buffer_size(set_recv_buffer_size): usize;
-    /// The size of the send buffer in bytes (`SO_SNDBUF`). Linux doubles what is set.
-    send_buffer_size(send_buffer_size), set_send_buffer_size(set_send_buffer_size): usize;
-    /// What happens to unsent bytes when the socket is closed (`SO_LINGER`): zero drops them and resets the connection. Anything longer blocks the
-    /// thread that closes it.
-    linger(linger), set_linger(set_linger): Option<Duration>;
-    /// The type of service of IPv4 packets (`IP_TOS`).
-    tos_v4(tos_v4), set_tos_v4(set_tos_v4): u32;
-    /// Whether a connection without traffic is asked whether it lives (`SO_KEEPALIVE`), in the system's intervals unless
-    /// [`set_keepalive_intervals`](TcpSocket::set_keepalive_intervals) says others.
-    keepalive(keepalive), set_keepalive(set_keepalive): bool;
-    /// Whether an IPv6 socket takes IPv6 alone (`IPV6_V6ONLY`).
-    only_v6(only_v6), set_only_v6(set_only_v6): bool;
-}
-
+/// The descriptor, in non-blocking mode.
 impl From<TcpSocket> for OwnedFd {
     fn from(socket: TcpSocket) -> OwnedFd {
         socket.inner.into()

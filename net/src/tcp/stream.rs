@@ -13,6 +13,7 @@ use smolkit_runtime::Async;
 use super::TcpConnector;
 use crate::addr::AsyncToSocketAddrs;
 use crate::conversions::conversions;
+use crate::options::options;
 use crate::split::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::stream::socket::Socket;
 use crate::stream::{StreamSocket, impl_read, impl_write, wanted};
@@ -104,42 +105,6 @@ impl TcpStream {
         self.inner.peek(buf).await
     }
 
-    /// Whether small writes are sent at once (`TCP_NODELAY`).
-    ///
-    /// # Errors
-    ///
-    /// Those of `getsockopt(2)`.
-    pub fn nodelay(&self) -> io::Result<bool> {
-        self.inner.get_ref().nodelay()
-    }
-
-    /// Sets whether small writes are sent at once (`TCP_NODELAY`).
-    ///
-    /// # Errors
-    ///
-    /// Those of `setsockopt(2)`.
-    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.inner.get_ref().set_nodelay(nodelay)
-    }
-
-    /// The time to live of the packets it sends.
-    ///
-    /// # Errors
-    ///
-    /// Those of `getsockopt(2)`.
-    pub fn ttl(&self) -> io::Result<u32> {
-        self.inner.get_ref().ttl()
-    }
-
-    /// Sets the time to live of the packets it sends.
-    ///
-    /// # Errors
-    ///
-    /// Those of `setsockopt(2)`.
-    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.inner.get_ref().set_ttl(ttl)
-    }
-
     /// Two halves that borrow the stream, to read and to write at the same time within one task.
     pub fn split(&mut self) -> (ReadHalf<'_, TcpStream>, WriteHalf<'_, TcpStream>) {
         (ReadHalf(self), WriteHalf(self))
@@ -152,6 +117,8 @@ impl TcpStream {
         crate::split::owned(self)
     }
 }
+
+options!(TcpStream: nodelay ttl buffers linger keepalive user_timeout tos);
 
 impl UnwindSafe for TcpStream {}
 impl RefUnwindSafe for TcpStream {}

@@ -7,6 +7,8 @@
 //! With a message come its mark of congestion and the address that it was sent to, for those who ask ([`UdpSocket::set_recv_ecn`], [`UdpSocket::set_recv_to`]); both can be
 //! chosen for one that is sent ([`Transmit::with_ecn`], [`Transmit::from_ip`]).
 //!
+//! [`Unbound`] is a socket before it has an address, for options that have to be set by then.
+//!
 //! Where the kernel lacks any of that, the same is done datagram by datagram: the results are the same, the system calls more.
 //!
 //! # Examples
@@ -59,11 +61,13 @@ mod recv;
 mod refusals;
 mod send;
 mod socket;
+mod unbound;
 
 pub use self::ecn::Ecn;
 pub use self::recv::{Message, RecvBatch};
 pub use self::send::Transmit;
 pub use self::socket::UdpSocket;
+pub use self::unbound::Unbound;
 
 /// So many messages are received or sent with a call.
 pub const BATCH_MAX: usize = 64;

@@ -37,6 +37,16 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
+    /// Those of `getsockopt(2)`.
+    pub fn recv_ecn(&self) -> io::Result<bool> {
+        // IPv6 sockets have both, set together.
+        Ok(sys::option(self.as_fd(), libc::IPPROTO_IP, libc::IP_RECVTOS)? != 0)
+    }
+
+    /// Sets what [`recv_ecn`](UdpSocket::recv_ecn) returns.
+    ///
+    /// # Errors
+    ///
     /// `Unsupported` elsewhere than on Linux; those of `setsockopt(2)`.
     pub fn set_recv_ecn(&self, recv_ecn: bool) -> io::Result<()> {
         if self.local_addr()?.is_ipv6() {
@@ -51,14 +61,27 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
+    /// Those of `getsockopt(2)`.
+    pub fn recv_to(&self) -> io::Result<bool> {
+        let (level, name) = self.packet_info()?;
+        Ok(sys::option(self.as_fd(), level, name)? != 0)
+    }
+
+    /// Sets what [`recv_to`](UdpSocket::recv_to) returns.
+    ///
+    /// # Errors
+    ///
     /// `Unsupported` elsewhere than on Linux; those of `setsockopt(2)`.
     pub fn set_recv_to(&self, recv_to: bool) -> io::Result<()> {
-        let (level, name) = if self.local_addr()?.is_ipv6() {
-            (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)
-        } else {
-            (libc::IPPROTO_IP, libc::IP_PKTINFO)
-        };
+        let (level, name) = self.packet_info()?;
         sys::set_option(self.as_fd(), level, name, recv_to.into())
+    }
+
+    fn packet_info(&self) -> io::Result<(libc::c_int, libc::c_int)> {
+        if self.local_addr()?.is_ipv6() {
+            return Ok((libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO));
+        }
+        Ok((libc::IPPROTO_IP, libc::IP_PKTINFO))
     }
 }
 
@@ -76,8 +99,18 @@ impl UdpSocket {
     }
 
     #[allow(missing_docs)]
+    pub fn recv_ecn(&self) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    #[allow(missing_docs)]
     pub fn set_recv_ecn(&self, recv_ecn: bool) -> io::Result<()> {
         refused(recv_ecn, "marks of congestion are not received")
+    }
+
+    #[allow(missing_docs)]
+    pub fn recv_to(&self) -> io::Result<bool> {
+        Ok(false)
     }
 
     #[allow(missing_docs)]

@@ -10,6 +10,7 @@ use smolkit_runtime::Async;
 use super::refusals::Refusals;
 use crate::addr::{AsyncToSocketAddrs, failed};
 use crate::conversions::conversions;
+use crate::options::options;
 
 /// A UDP socket.
 ///
@@ -233,45 +234,7 @@ impl UdpSocket {
     }
 }
 
-/// Getters and setters that `std` has.
-macro_rules! options {
-    ($($(#[$doc:meta])* $get:ident, $set:ident: $type:ty;)*) => {
-        impl UdpSocket {
-            $(
-                $(#[$doc])*
-                ///
-                /// # Errors
-                ///
-                /// Those of `getsockopt(2)`.
-                pub fn $get(&self) -> io::Result<$type> {
-                    self.inner.get_ref().$get()
-                }
-
-                #[doc = concat!("Sets what [`", stringify!($get), "`](UdpSocket::", stringify!($get), ") returns.")]
-                ///
-                /// # Errors
-                ///
-                /// Those of `setsockopt(2)`.
-                pub fn $set(&self, $get: $type) -> io::Result<()> {
-                    self.inner.get_ref().$set($get)
-                }
-            )*
-        }
-    };
-}
-
-options! {
-    /// Whether it may send to broadcast addresses (`SO_BROADCAST`).
-    broadcast, set_broadcast: bool;
-    /// Whether its own IPv4 multicasts come back to this host (`IP_MULTICAST_LOOP`).
-    multicast_loop_v4, set_multicast_loop_v4: bool;
-    /// The time to live of its IPv4 multicasts (`IP_MULTICAST_TTL`): 1, the default, keeps them in the local network.
-    multicast_ttl_v4, set_multicast_ttl_v4: u32;
-    /// Whether its own IPv6 multicasts come back to this host (`IPV6_MULTICAST_LOOP`).
-    multicast_loop_v6, set_multicast_loop_v6: bool;
-    /// The time to live of the packets it sends (`IP_TTL`).
-    ttl, set_ttl: u32;
-}
+options!(UdpSocket: broadcast multicast ttl tos buffers);
 
 fn no_address(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, format!("{what}: the name has no address"))

@@ -11,11 +11,14 @@ use socket2::{Domain, SockRef, Type};
 use super::{
     UnixDatagram, UnixListener, UnixSeqpacket, UnixSeqpacketListener, UnixStream, addr, connect,
 };
-use crate::sockets::{BACKLOG, new_socket};
+use crate::options::options;
+use crate::sockets::{BACKLOG, adopted, new_socket};
 
 /// A Unix socket before it connects or listens, to set its options and to give a client an address.
 ///
 /// The last call decides what becomes of it, and fails with `InvalidInput` if the socket is of another type.
+///
+/// On Linux the sender's buffer is the one that counts for streams and datagrams, not the receiver's.
 ///
 /// # Examples
 ///
@@ -184,42 +187,6 @@ impl UnixSocket {
         self.inner.local_addr()
     }
 
-    /// The size of the receive buffer in bytes (`SO_RCVBUF`). For streams and datagrams on Linux it is the sender's buffer that counts.
-    ///
-    /// # Errors
-    ///
-    /// Those of `getsockopt(2)`.
-    pub fn recv_buffer_size(&self) -> io::Result<usize> {
-        SockRef::from(&self.inner).recv_buffer_size()
-    }
-
-    /// Sets what [`recv_buffer_size`](UnixSocket::recv_buffer_size) returns.
-    ///
-    /// # Errors
-    ///
-    /// Those of `setsockopt(2)`.
-    pub fn set_recv_buffer_size(&self, bytes: usize) -> io::Result<()> {
-        SockRef::from(&self.inner).set_recv_buffer_size(bytes)
-    }
-
-    /// The size of the send buffer in bytes (`SO_SNDBUF`). Linux doubles what is set.
-    ///
-    /// # Errors
-    ///
-    /// Those of `getsockopt(2)`.
-    pub fn send_buffer_size(&self) -> io::Result<usize> {
-        SockRef::from(&self.inner).send_buffer_size()
-    }
-
-    /// Sets what [`send_buffer_size`](UnixSocket::send_buffer_size) returns.
-    ///
-    /// # Errors
-    ///
-    /// Those of `setsockopt(2)`.
-    pub fn set_send_buffer_size(&self, bytes: usize) -> io::Result<()> {
-        SockRef::from(&self.inner).set_send_buffer_size(bytes)
-    }
-
     fn listening(self, ty: Type, what: &str, backlog: u32) -> io::Result<OwnedFd> {
         self.check(ty, what)?;
         SockRef::from(&self.inner).listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
@@ -235,6 +202,23 @@ impl UnixSocket {
     }
 }
 
+options!(UnixSocket: buffers);
+
+/// A Unix socket that is neither connected nor listening, made elsewhere or handed over. It is made non-blocking.
+impl TryFrom<OwnedFd> for UnixSocket {
+    type Error = io::Error;
+
+    /// # Errors
+    ///
+    /// `InvalidInput` if it is no Unix socket; those of `getsockopt(2)` and `fcntl(2)`.
+    fn try_from(fd: OwnedFd) -> io::Result<UnixSocket> {
+        let socket = adopted(fd, &[Domain::UNIX], &[Type::STREAM, Type::DGRAM, Type::SEQPACKET])?;
+        let ty = socket.r#type()?;
+        Ok(UnixSocket { inner: OwnedFd::from(socket).into(), ty })
+    }
+}
+
+/// The descriptor, in non-blocking mode.
 impl From<UnixSocket> for OwnedFd {
     fn from(socket: UnixSocket) -> OwnedFd {
         socket.inner.into()
