@@ -3,13 +3,13 @@
 
 #![cfg(target_os = "linux")]
 
+mod child;
 mod refused;
 mod silent;
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
@@ -19,6 +19,7 @@ use smolkit_net::{ConnectError, TcpConnector, TcpListener, TcpSocket, TcpStream,
 use smolkit_runtime::{Async, Runtime, Timer, block_on};
 use socket2::{Domain, Socket, Type};
 
+use self::child::{TRACED, is_child, run_child, under_strace};
 use self::refused::Refused;
 use self::silent::Silent;
 
@@ -117,15 +118,8 @@ fn the_deadline_is_kept() {
 /// Attempts that are dropped, overtaken or refused leave no descriptor. In a child, where nobody else opens any.
 #[test]
 fn attempts_leave_nothing() {
-    if std::env::var_os("SMOLKIT_ATTEMPTS").is_none() {
-        let status = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "attempts_leave_nothing"])
-            .env("SMOLKIT_ATTEMPTS", "1")
-            .stdout(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(status.success(), "{status}");
-        return;
+    if !is_child("attempts") {
+        return run_child(&["env"], "attempts_leave_nothing", "attempts");
     }
     let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     within(async {
@@ -309,18 +303,13 @@ fn listeners_share_an_address() {
 /// The child's `accept4` and `connect` fail as strace says.
 #[test]
 fn injected_errors() {
-    if std::env::var_os("SMOLKIT_INJECTED").is_none() {
-        let status = Command::new("strace")
-            .args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=accept4,connect"])
-            .args(["-e", "inject=accept4:error=EMFILE:when=1"])
-            .args(["-e", "inject=connect:error=ENOBUFS:when=2"])
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "injected_errors", "--test-threads=1"])
-            .env("SMOLKIT_INJECTED", "1")
-            .stdout(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(status.success(), "{status}");
+    if !is_child(TRACED) {
+        let options = [
+            ["-e", "trace=accept4,connect"],
+            ["-e", "inject=accept4:error=EMFILE:when=1"],
+            ["-e", "inject=connect:error=ENOBUFS:when=2"],
+        ];
+        under_strace("injected_errors", &options.concat());
         return;
     }
     within(async {

@@ -4,6 +4,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod child;
 mod refused;
 mod silent;
 
@@ -11,7 +12,6 @@ use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 use std::pin::Pin;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
@@ -21,10 +21,9 @@ use smolkit_net::unix::{UnixDatagram, UnixListener, UnixSeqpacket, UnixStream};
 use smolkit_net::{ConnectError, TcpConnector, TcpListener, TcpSocket, TcpStream, UdpSocket};
 use smolkit_runtime::{Timer, block_on};
 
+use self::child::{is_child, run_child};
 use self::refused::Refused;
 use self::silent::Silent;
-
-const ROLE: &str = "SMOLKIT_TEST_ROLE";
 
 /// Fails if `f` takes longer than 60 s.
 fn within<T>(f: impl Future<Output = T>) -> T {
@@ -33,24 +32,6 @@ fn within<T>(f: impl Future<Output = T>) -> T {
         panic!("not finished after 60 s")
     };
     block_on(future::or(f, late))
-}
-
-fn is_child(role: &str) -> bool {
-    std::env::var(ROLE).is_ok_and(|own| own == role)
-}
-
-/// Runs the test `test` of this program in a child, which is started by `before`.
-fn run_child(before: &[&str], test: &str, role: &str) {
-    let program = std::env::current_exe().unwrap();
-    let program = program.to_str().unwrap();
-    let words = [before, &[program, "--exact", test, "--nocapture"]].concat();
-    let status = Command::new(words[0])
-        .args(&words[1..])
-        .env(ROLE, role)
-        .stdout(Stdio::null())
-        .status()
-        .unwrap_or_else(|error| panic!("this test needs {}: {error}", words[0]));
-    assert!(status.success(), "{role}: {status}");
 }
 
 fn kind<T: std::fmt::Debug>(result: io::Result<T>) -> ErrorKind {

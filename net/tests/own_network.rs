@@ -3,15 +3,18 @@
 
 #![cfg(target_os = "linux")]
 
+mod child;
+
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use smolkit_net::udp::{RecvBatch, Transmit};
 use smolkit_net::{ConnectError, TcpConnector, TcpListener, TcpSocket, TcpStream, UdpSocket};
 use smolkit_runtime::{Timer, block_on};
+
+use self::child::{is_child, run_child};
 
 /// `one` has addresses, and `other` is the wire's other end, where nobody is 2001:db8::99; the kernel takes it for somebody, or it would say soon that there is no way. The kernel notices that both are there in its own time, and only then do their routes
 /// lead anywhere.
@@ -32,18 +35,9 @@ const INTERFACES: &str = "ip link set lo up && ip link add one type veth peer ot
 
 /// Runs `test` in a child that has the interfaces, and `body` there. Fails if that takes longer than 60 s.
 fn with_interfaces(test: &str, body: impl Future<Output = ()>) {
-    const ROLE: &str = "SMOLKIT_OWN_NETWORK";
-    if std::env::var_os(ROLE).is_none() {
-        let status = Command::new("unshare")
-            .args(["--map-root-user", "--net", "sh", "-c", INTERFACES, "sh"])
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", test, "--nocapture"])
-            .env(ROLE, "1")
-            .stdout(Stdio::null())
-            .status()
-            .unwrap_or_else(|error| panic!("this test needs unshare and ip: {error}"));
-        assert!(status.success(), "{status}");
-        return;
+    if !is_child("network") {
+        let before = ["unshare", "--map-root-user", "--net", "sh", "-c", INTERFACES, "sh"];
+        return run_child(&before, test, "network");
     }
     let late = async {
         Timer::after(Duration::from_secs(60)).await;

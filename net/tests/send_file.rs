@@ -3,15 +3,18 @@
 
 #![cfg(target_os = "linux")]
 
+mod child;
+
 use std::fs::File;
 use std::io::{self, Write};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, future};
 use smolkit_net::unix::UnixStream;
 use smolkit_net::{FileRange, TcpListener, TcpStream, copy};
 use smolkit_runtime::{Timer, block_on, spawn};
+
+use self::child::{count, is_child, run_child, under_strace};
 
 /// Fails if `f` takes longer than 120 s.
 fn within<T>(f: impl Future<Output = T>) -> T {
@@ -88,7 +91,7 @@ fn what_is_no_regular_file_is_refused() {
 /// Also in a program that has set SIGPIPE back to its default: the child of this test does so, and its parent does not.
 #[test]
 fn a_vanished_receiver_is_an_error_not_a_signal() {
-    let is_child = std::env::var_os("SMOLKIT_SIGPIPE").is_some();
+    let is_child = is_child("sigpipe");
     if is_child {
         // SAFETY: the default action needs no handler.
         unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
@@ -116,39 +119,19 @@ fn a_vanished_receiver_is_an_error_not_a_signal() {
         assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     });
     if !is_child {
-        let status = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "a_vanished_receiver_is_an_error_not_a_signal"])
-            .env("SMOLKIT_SIGPIPE", "1")
-            .stdout(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(status.success(), "{status}");
+        run_child(&["env"], "a_vanished_receiver_is_an_error_not_a_signal", "sigpipe");
     }
 }
 
 /// Runs `test` under strace with `inject`; returns what it has called of `sendfile` and `preadv2`.
 fn trace(test: &str, inject: &[&str]) -> String {
-    let name = format!("smolkit-sendfile-{}-{test}-{}", std::process::id(), inject.join("").len());
-    let log = std::env::temp_dir().join(name);
-    let status = Command::new("strace")
-        .args(["-f", "--seccomp-bpf", "-qq", "-e", "trace=sendfile,preadv2", "-o"])
-        .arg(&log)
-        .args(inject)
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--test-threads=1"])
-        .stdout(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(status.success(), "{status}");
-    let text = std::fs::read_to_string(&log).unwrap();
-    std::fs::remove_file(log).unwrap();
-    text
+    under_strace(test, &[&["-e", "trace=sendfile,preadv2"], inject].concat())
 }
 
 /// How often the ranges call `sendfile`.
 fn calls(inject: &[&str]) -> usize {
     let text = trace("every_range_arrives", inject);
-    text.lines().filter(|line| line.contains("sendfile(")).count()
+    count(&text, &["sendfile("])
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Goal: datagrams in batches arrive as they would one by one, wherever the kernel refuses something; counts and errors are as documented (FAULTS E15).
 //! Method: real sockets on loopback, both families; strace refuses calls, and shows that none fails in steady state.
 
+#[cfg(target_os = "linux")]
+mod child;
 mod udp_support;
 
 use std::io::{self, ErrorKind};
@@ -276,39 +278,10 @@ fn steady_state() {
 
 #[cfg(target_os = "linux")]
 mod under_strace {
-    use std::process::{Command, Stdio};
-
     use smolkit_runtime::Async;
 
+    use super::child::{TRACED, count, is_child, under_strace};
     use super::*;
-
-    /// Runs a test of this file once more under strace with these options; what strace has written.
-    fn run(test: &str, options: &[&str]) -> String {
-        let unique =
-            format!("smolkit-udp-{}-{test}-{}", std::process::id(), options.concat().len());
-        let log = std::env::temp_dir().join(unique.replace(':', "-"));
-        let output = Command::new("strace")
-            .args(["-f", "--seccomp-bpf", "-qq", "-e", "signal=none", "-o"])
-            .arg(&log)
-            .args(options)
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", test, "--test-threads=1"])
-            .env("SMOLKIT_UNDER_STRACE", "1")
-            // A leak checker cannot trace a process that strace traces already.
-            .env("ASAN_OPTIONS", "detect_leaks=0")
-            .stdin(Stdio::null())
-            .output()
-            .expect("this test needs strace: install it (Debian: apt-get install strace)");
-        let said = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && said.contains("1 passed"), "{said}");
-        let text = std::fs::read_to_string(&log).unwrap();
-        std::fs::remove_file(log).unwrap();
-        text
-    }
-
-    fn count(text: &str, all: &[&str]) -> usize {
-        text.lines().filter(|line| all.iter().all(|part| line.contains(part))).count()
-    }
 
     const CALLS: &str = "trace=recvmmsg,sendmmsg,recvmsg,sendmsg";
 
@@ -317,7 +290,7 @@ mod under_strace {
         // A busy kernel may deliver a batch in two halves, of which the second one is an event of its own: not in each of several runs.
         let mut seen = Vec::new();
         for _ in 0..5 {
-            let text = run("steady_state", &["-e", CALLS]);
+            let text = under_strace("steady_state", &["-e", CALLS]);
             assert_eq!((count(&text, &["recvmsg("]), count(&text, &["sendmsg("])), (0, 0));
             assert_eq!(count(&text, &["sendmmsg("]), 200);
             seen.push((count(&text, &["recvmmsg("]), count(&text, &["EAGAIN"])));
@@ -333,20 +306,20 @@ mod under_strace {
     fn without_the_calls_for_many() {
         let refused = "inject=recvmmsg,sendmmsg:error=ENOSYS";
         for test in ["batches_go_there_and_back", "an_error_is_that_of_the_first_message"] {
-            let text = run(test, &["-e", CALLS, "-e", refused]);
+            let text = under_strace(test, &["-e", CALLS, "-e", refused]);
             // Each socket asks once for each of the two.
             let asked = count(&text, &["mmsg("]);
             assert!((1..=8).contains(&asked), "{asked} calls that are refused");
         }
         for test in ["segments_are_datagrams", "several_receivers_share_a_socket"] {
-            run(test, &["-e", CALLS, "-e", refused]);
+            under_strace(test, &["-e", CALLS, "-e", refused]);
         }
     }
 
     #[test]
     fn without_segments() {
         let run = |inject: &str| {
-            let text = run("under_strace::cut_by_hand", &["-e", CALLS, "-e", inject]);
+            let text = under_strace("under_strace::cut_by_hand", &["-e", CALLS, "-e", inject]);
             (count(&text, &["sendmmsg("]), text.matches("cmsg_level=SOL_UDP").count())
         };
         // Twice three messages in one call, the last three as one.
@@ -378,10 +351,11 @@ mod under_strace {
     /// The third datagram finds no room: the message is continued there, not begun again.
     #[test]
     fn a_message_is_continued() {
-        if std::env::var_os("SMOLKIT_UNDER_STRACE").is_none() {
+        if !is_child(TRACED) {
             let calls = "inject=sendmmsg:error=ENOSYS";
             let full = "inject=sendmsg:error=EAGAIN:when=3..4";
-            let text = run("under_strace::a_message_is_continued", &["-e", calls, "-e", full]);
+            let text =
+                under_strace("under_strace::a_message_is_continued", &["-e", calls, "-e", full]);
             assert_eq!(count(&text, &["EAGAIN", "INJECTED"]), 2, "{text}");
             return;
         }
@@ -407,11 +381,11 @@ mod under_strace {
     /// Without `recvmmsg` an error behind two messages waits for the next call.
     #[test]
     fn an_error_behind_messages_is_kept() {
-        if std::env::var_os("SMOLKIT_UNDER_STRACE").is_none() {
+        if !is_child(TRACED) {
             let calls = "inject=recvmmsg:error=ENOSYS";
             let refused = "inject=recvmsg:error=ECONNREFUSED:when=3";
             let test = "under_strace::an_error_behind_messages_is_kept";
-            run(test, &["-e", calls, "-e", refused]);
+            under_strace(test, &["-e", calls, "-e", refused]);
             return;
         }
         in_order(async {
