@@ -1,5 +1,5 @@
 //! Goal: connecting finds the address that answers, keeps its deadline, and says what it has tried (FAULTS E5, E9).
-//! Method: refused addresses, a listener whose queue is full as one that never answers, and errors that strace injects.
+//! Method: refused addresses, a listener whose queue is full as one that never answers, errors that strace injects, and networks of their own (`unshare`, `ip`) for the system's settings.
 
 #![cfg(target_os = "linux")]
 
@@ -243,32 +243,82 @@ fn options_are_set() {
     });
 }
 
-/// The first connection learns the cookie, the later ones use it if the system allows; all of them carry their bytes.
-#[test]
-fn the_first_packet_carries_data() {
+/// How often data came with the first packet of a connection in this network: by clients whose server took it, and by servers.
+fn fast_opens() -> [u64; 2] {
+    let table = std::fs::read_to_string("/proc/net/netstat").unwrap();
+    let mut rows = table.lines().filter(|row| row.starts_with("TcpExt:"));
+    let (names, values) = (rows.next().unwrap(), rows.next().unwrap());
+    ["TCPFastOpenActive", "TCPFastOpenPassive"].map(|wanted| {
+        let at = names.split(' ').position(|name| name == wanted).unwrap();
+        values.split(' ').nth(at).unwrap().parse().unwrap()
+    })
+}
+
+/// In networks of their own, for the system's setting and its counters: the first connection learns the cookie, and the later ones use it.
+fn fast_open(test: &str, setting: &str, expected: u64) {
+    if !is_child("network") {
+        let set = format!(
+            "ip link set lo up && echo {setting} > /proc/sys/net/ipv4/tcp_fastopen && exec \"$@\""
+        );
+        let before = ["unshare", "--map-root-user", "--net", "sh", "-c", &set, "sh"];
+        return run_child(&before, test, "network");
+    }
+    // `ip-sysctl`: a bit for clients and one for servers.
+    let allows_clients = setting.parse::<u8>().unwrap() & 1 != 0;
     within(async {
-        let socket = TcpSocket::new_v4().unwrap();
-        assert_eq!(socket.fast_open().unwrap(), 0);
-        socket.set_fast_open(16).unwrap();
-        assert_eq!(socket.fast_open().unwrap(), 16);
-        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
-        let listener = socket.listen_default().unwrap();
-        let addr = listener.local_addr().unwrap();
-        for _ in 0..4 {
-            let connector = TcpConnector::new().configure(|s| s.set_fast_open_connect(true));
-            let mut client = connector.connect(addr).await.unwrap();
-            client.write_all(b"early").await.unwrap();
-            let (mut server, _) = listener.accept().await.unwrap();
-            let mut buf = [0; 5];
-            server.read_exact(&mut buf).await.unwrap();
-            assert_eq!(&buf, b"early");
-            server.write_all(b"answer").await.unwrap();
-            drop(server);
-            let mut answer = Vec::new();
-            client.read_to_end(&mut answer).await.unwrap();
-            assert_eq!(answer, b"answer");
+        for (is_client, is_server) in [(true, false), (false, true), (true, true)] {
+            let socket = TcpSocket::new_v4().unwrap();
+            assert_eq!(socket.fast_open().unwrap(), 0);
+            if is_server {
+                socket.set_fast_open(16).unwrap();
+                assert_eq!(socket.fast_open().unwrap(), 16);
+            }
+            socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+            let listener = socket.listen_default().unwrap();
+            let addr = listener.local_addr().unwrap();
+            for _ in 0..4 {
+                let connector = TcpConnector::new().configure(move |socket| {
+                    socket.set_fast_open_connect(is_client)?;
+                    assert_eq!(socket.fast_open_connect()?, is_client && allows_clients);
+                    Ok(())
+                });
+                let mut client = connector.connect(addr).await.unwrap();
+                client.write_all(b"early").await.unwrap();
+                let (mut server, _) = listener.accept().await.unwrap();
+                let mut buf = [0; 5];
+                server.read_exact(&mut buf).await.unwrap();
+                assert_eq!(&buf, b"early");
+                server.write_all(b"answer").await.unwrap();
+                drop(server);
+                let mut answer = Vec::new();
+                client.read_to_end(&mut answer).await.unwrap();
+                assert_eq!(answer, b"answer");
+            }
+            let expected = if is_client && is_server { expected } else { 0 };
+            assert_eq!(fast_opens(), [expected; 2]);
         }
     });
+}
+
+#[test]
+fn the_first_packet_carries_data() {
+    fast_open("the_first_packet_carries_data", "3", 3);
+}
+
+/// Where the system does not allow it, for clients, for servers or for both, connections are made in the usual way.
+#[test]
+fn the_first_packet_carries_no_data() {
+    fast_open("the_first_packet_carries_no_data", "0", 0);
+}
+
+#[test]
+fn the_first_packet_carries_no_data_of_clients() {
+    fast_open("the_first_packet_carries_no_data_of_clients", "2", 0);
+}
+
+#[test]
+fn the_first_packet_carries_no_data_to_servers() {
+    fast_open("the_first_packet_carries_no_data_to_servers", "1", 0);
 }
 
 #[test]

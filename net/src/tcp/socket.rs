@@ -167,11 +167,15 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// Those of `setsockopt(2)`. Where `net.ipv4.tcp_fastopen` does not have the bit 1, the connection is made in the usual way.
+    /// Those of `setsockopt(2)`. Where `net.ipv4.tcp_fastopen` does not have the bit 1, it does nothing, and the connection is made in the usual way.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn set_fast_open_connect(&self, enabled: bool) -> io::Result<()> {
         let value = libc::c_int::from(enabled);
-        sys::set_option(self.as_fd(), libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, value)
+        match sys::set_option(self.as_fd(), libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, value) {
+            // The administrator has switched it off, which must not cost the connection.
+            Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
+            result => result,
+        }
     }
 
     /// Whether [`set_fast_open_connect`](TcpSocket::set_fast_open_connect) is in force.
