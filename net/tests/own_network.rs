@@ -1,4 +1,5 @@
-//! Goal: what needs interfaces and routes: addresses with a scope, multicasts, broadcasts, sockets bound to a device, families of which one leads nowhere (FAULTS E15).
+//! Goal: what needs interfaces and routes, or ports that are nobody else's: addresses with a scope, multicasts, broadcasts, sockets bound to a device, families of which one leads nowhere,
+//! listeners for one family or both (FAULTS E15).
 //! Method: each test in a child, in a network namespace of its own (`unshare`) with two interfaces that are connected to each other (`ip`).
 
 #![cfg(target_os = "linux")]
@@ -167,5 +168,43 @@ fn a_family_that_leads_nowhere() {
         let inner = error.get_ref().unwrap().downcast_ref::<ConnectError>().unwrap();
         let attempts: Vec<_> = inner.attempts().map(|(addr, error)| (addr, error.kind())).collect();
         assert_eq!(attempts, [(nobody, ErrorKind::TimedOut)]);
+    });
+}
+
+/// The families share their ports, but for a socket that says that it takes one alone.
+#[test]
+fn one_listener_for_both_families() {
+    with_interfaces("one_listener_for_both_families", async {
+        let v4 = |port| SocketAddr::from(([10, 0, 0, 1], port));
+        let v6 = |port| SocketAddr::new("2001:db8::1".parse().unwrap(), port);
+        let listen = |only_v6| {
+            let socket = TcpSocket::new_v6().unwrap();
+            socket.set_only_v6(only_v6).unwrap();
+            socket.bind("[::]:0".parse().unwrap()).unwrap();
+            socket.listen_default().unwrap()
+        };
+        for both in [TcpListener::bind("[::]:0").await.unwrap(), listen(false)] {
+            let port = both.local_addr().unwrap().port();
+            for addr in [v4(port), v6(port)] {
+                let (client, (_server, peer)) =
+                    future::try_zip(TcpStream::connect(addr), both.accept()).await.unwrap();
+                let own = client.local_addr().unwrap();
+                assert_eq!(SocketAddr::new(peer.ip().to_canonical(), peer.port()), own);
+                assert!(peer.is_ipv6());
+            }
+            let other = TcpListener::bind(("0.0.0.0", port)).await.unwrap_err();
+            assert_eq!(other.kind(), ErrorKind::AddrInUse);
+        }
+
+        let one = listen(true);
+        let port = one.local_addr().unwrap().port();
+        let refused = TcpStream::connect(v4(port)).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+        let other = TcpListener::bind(("0.0.0.0", port)).await.unwrap();
+        for (listener, addr) in [(&one, v6(port)), (&other, v4(port))] {
+            let (client, accepted) =
+                future::try_zip(TcpStream::connect(addr), listener.accept()).await.unwrap();
+            assert_eq!(accepted.1, client.local_addr().unwrap());
+        }
     });
 }
