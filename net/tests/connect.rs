@@ -8,15 +8,18 @@ mod refused;
 mod silent;
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::pin::Pin;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use smolkit_net::udp::Unbound;
 use smolkit_net::unix::UnixSocket;
 use smolkit_net::{ConnectError, TcpConnector, TcpListener, TcpSocket, TcpStream, UdpSocket};
-use smolkit_runtime::{Async, Runtime, Timer, block_on};
+use smolkit_runtime::{Async, Runtime, Timer, block_on, spawn};
 use socket2::{Domain, Socket, Type};
 
 use self::child::{TRACED, is_child, run_child, under_strace};
@@ -348,6 +351,64 @@ fn listeners_share_an_address() {
         let busy = accepted.iter().filter(|&&accepted| accepted > 0).count();
         assert!(busy > 1, "all connections came to one listener");
     });
+}
+
+/// How many of the descriptors each epoll of this process watches.
+fn watched(fds: &[RawFd]) -> Vec<usize> {
+    let mut counts = Vec::new();
+    for info in std::fs::read_dir("/proc/self/fdinfo").unwrap() {
+        // Other tests close theirs meanwhile.
+        let Ok(text) = std::fs::read_to_string(info.unwrap().path()) else { continue };
+        let watched = text.lines().filter_map(|line| line.strip_prefix("tfd:"));
+        let watched = watched.map(|line| line.split_whitespace().next().unwrap().parse().unwrap());
+        let count = watched.filter(|fd| fds.contains(fd)).count();
+        if count > 0 {
+            counts.push(count);
+        }
+    }
+    counts
+}
+
+#[test]
+fn each_listener_belongs_to_a_worker() {
+    const WORKERS: usize = 4;
+    let runtime = Runtime::builder().workers(WORKERS).build().unwrap();
+    let listeners = TcpListener::bind_many(([127, 0, 0, 1], 0).into(), WORKERS).unwrap();
+    let addr = listeners[0].local_addr().unwrap();
+    let fds: Vec<RawFd> = listeners.iter().map(|listener| listener.as_raw_fd()).collect();
+    let arrived = Arc::new(AtomicUsize::new(0));
+    for (index, listener) in listeners.into_iter().enumerate() {
+        let arrived = arrived.clone();
+        let serve = async move {
+            // None lets its worker go until all are there, so that each has one of its own.
+            arrived.fetch_add(1, Ordering::SeqCst);
+            let end = Instant::now() + Duration::from_secs(60);
+            while arrived.load(Ordering::SeqCst) < WORKERS {
+                assert!(Instant::now() < end, "not all have a worker after 60 s");
+                thread::yield_now();
+            }
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                spawn(async move {
+                    stream.read_exact(&mut [0; 4]).await.unwrap();
+                    stream.write_all(&[index as u8]).await.unwrap();
+                })
+                .detach();
+            }
+        };
+        runtime.spawn(serve).detach();
+    }
+    within(async {
+        let mut answered = [0; WORKERS];
+        while answered.contains(&0) {
+            let mut client = TcpStream::connect(addr).await.unwrap();
+            client.write_all(b"ping").await.unwrap();
+            let mut answer = [0];
+            client.read_exact(&mut answer).await.unwrap();
+            answered[usize::from(answer[0])] += 1;
+        }
+    });
+    assert_eq!(watched(&fds), [1; WORKERS]);
 }
 
 /// The child's `accept4` and `connect` fail as strace says.

@@ -83,7 +83,8 @@ impl TcpSocket {
     /// `AddrInUse` and the others of `listen(2)`.
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
         self.inner.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        Ok(TcpListener::from(Async::new_nonblocking(OwnedFd::from(self.inner).into())?))
+        // Its reactor is that of the thread that first waits for it: of `bind_many`'s each has another one.
+        Ok(TcpListener::from(Async::new_unregistered(OwnedFd::from(self.inner).into())))
     }
 
     /// [`listen`](TcpSocket::listen) with the queue that [`TcpListener::bind`] has: 4,096.
