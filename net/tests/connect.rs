@@ -19,7 +19,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use smolkit_net::udp::Unbound;
 use smolkit_net::unix::UnixSocket;
 use smolkit_net::{ConnectError, TcpConnector, TcpListener, TcpSocket, TcpStream, UdpSocket};
-use smolkit_runtime::{Async, Runtime, Timer, block_on, spawn};
+use smolkit_runtime::{Async, Runtime, Timer, block_on, spawn, unblock};
 use socket2::{Domain, Socket, Type};
 
 use self::child::{TRACED, is_child, run_child, under_strace};
@@ -409,6 +409,27 @@ fn each_listener_belongs_to_a_worker() {
         }
     });
     assert_eq!(watched(&fds), [1; WORKERS]);
+}
+
+/// The pool's only thread has something else to do, and never asks the system's resolver.
+#[test]
+fn a_look_up_that_takes_too_long() {
+    if !is_child("one thread") {
+        let before = ["env", "BLOCKING_MAX_THREADS=1"];
+        return run_child(&before, "a_look_up_that_takes_too_long", "one thread");
+    }
+    within(async {
+        let (end, has_ended) = std::sync::mpsc::channel::<()>();
+        let stuck = unblock(move || has_ended.recv());
+        let connector = TcpConnector::new().timeout(Duration::from_millis(50));
+        let error = connector.connect("localhost:9").await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(error.to_string().contains("the look-up of the name"), "{error}");
+        // No address was tried.
+        assert!(error.get_ref().unwrap().downcast_ref::<ConnectError>().is_none());
+        drop(end);
+        stuck.await.unwrap_err();
+    });
 }
 
 /// The child's `accept4` and `connect` fail as strace says.

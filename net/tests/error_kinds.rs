@@ -1,6 +1,6 @@
 //! Goal: each way in which the other side, the network or the system can fail gives the error kind of the table in the crate's documentation (FAULTS E9, P5).
-//! Method: real sockets; a child of this program with SIGPIPE set back to its default, one that may open no more descriptors, and one in a network namespace of its own with routes that
-//! lead nowhere (`unshare`, `ip`).
+//! Method: real sockets; children of this program with SIGPIPE set back to its default, with few descriptors, without capabilities, with errors that strace injects, and in networks of
+//! their own with routes that lead nowhere (`unshare`, `ip`).
 
 #![cfg(target_os = "linux")]
 
@@ -14,14 +14,15 @@ use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures_lite::{AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
+use futures_lite::{AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt, future};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use smolkit_net::handover::Sockets;
 use smolkit_net::unix::{UnixDatagram, UnixListener, UnixSeqpacket, UnixStream};
 use smolkit_net::{ConnectError, TcpConnector, TcpListener, TcpSocket, TcpStream, UdpSocket};
 use smolkit_runtime::{Timer, block_on};
 
-use self::child::{is_child, run_child};
+use self::child::{TRACED, count, is_child, run_child, under_strace};
 use self::refused::Refused;
 use self::silent::Silent;
 
@@ -59,6 +60,13 @@ fn reset(stream: TcpStream) {
 /// Waits until the other end has noticed.
 async fn until_noticed(stream: &TcpStream) {
     while stream.peek(&mut [0]).await.is_ok_and(|count| count > 0) {}
+}
+
+/// Waits until the kernel has an error, and takes nothing of it.
+fn until_error(socket: impl AsFd) {
+    let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
+    let mut fds = [PollFd::new(&socket, PollFlags::empty())];
+    assert_eq!(rustix::event::poll(&mut fds, Some(&limit)).unwrap(), 1, "none after 60 s");
 }
 
 #[test]
@@ -247,11 +255,23 @@ fn nobody_listens() {
         // A datagram's sender hears it; UDP's from the answer to an earlier one.
         let datagrams = UnixDatagram::unbound().unwrap();
         assert_eq!(kind(datagrams.send_to(b"x", &path).await), ErrorKind::ConnectionRefused);
+        std::fs::remove_file(&path).unwrap();
+        let receiver = UnixDatagram::bind(&path).unwrap();
+        datagrams.connect(&path).unwrap();
+        drop(receiver);
+        assert_eq!(kind(datagrams.send(b"x").await), ErrorKind::ConnectionRefused);
         std::fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(kind(datagrams.send_to(b"x", &path).await), ErrorKind::NotFound);
+        assert_eq!(kind(datagrams.connect(&path)), ErrorKind::NotFound);
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         udp.connect(addr).await.unwrap();
         udp.send(b"x").await.unwrap();
         assert_eq!(kind(udp.recv(&mut [0; 8]).await), ErrorKind::ConnectionRefused);
+        // A sender hears it as well, once.
+        udp.send(b"x").await.unwrap();
+        until_error(&udp);
+        assert_eq!(kind(udp.send(b"x").await), ErrorKind::ConnectionRefused);
+        assert_eq!(udp.send(b"x").await.unwrap(), 1);
         // What is not for sending, or too long.
         let udp = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         assert_eq!(errno(udp.send(b"x").await), Some(libc::EDESTADDRREQ));
@@ -277,7 +297,115 @@ fn time_is_up() {
         let (mut client, accepted) = future::try_zip(connecting, listener.accept()).await.unwrap();
         assert_eq!(write_until_it_fails(&mut client, false).await, ErrorKind::TimedOut);
         assert_eq!(client.read(&mut [0; 8]).await.unwrap(), 0);
+        assert_eq!(kind(client.write(b"x").await), ErrorKind::BrokenPipe);
         drop(accepted);
+    });
+}
+
+/// Keepalive asks, and a filter drops whatever comes to the other end (`socket(7)`).
+#[test]
+fn the_other_end_is_not_there_any_more() {
+    within(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut pairs = Vec::new();
+        for _ in 0..2 {
+            let socket = TcpSocket::new_v4().unwrap();
+            let second = Duration::from_secs(1);
+            socket.set_keepalive_intervals(second, second, 1).unwrap();
+            let connecting = socket.connect(listener.local_addr().unwrap());
+            let (client, (server, _)) =
+                future::try_zip(connecting, listener.accept()).await.unwrap();
+            let nothing = socket2::SockFilter::new((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, 0);
+            socket2::SockRef::from(&server).attach_filter(&[nothing]).unwrap();
+            pairs.push((client, server));
+        }
+        let (mut reader, mut writer) = (pairs[0].0.clone(), pairs[1].0.clone());
+        assert_eq!(kind(reader.read(&mut [0; 8]).await), ErrorKind::TimedOut);
+        assert_eq!(reader.read(&mut [0; 8]).await.unwrap(), 0);
+        assert_eq!(kind(reader.write(b"x").await), ErrorKind::BrokenPipe);
+        // And whoever writes only when it is over.
+        until_error(&writer);
+        assert_eq!(kind(writer.write(b"x").await), ErrorKind::TimedOut);
+        assert_eq!(kind(writer.write(b"x").await), ErrorKind::BrokenPipe);
+        assert_eq!(writer.read(&mut [0; 8]).await.unwrap(), 0);
+    });
+}
+
+/// Where nobody sets a deadline, the system has one; in a network of its own it is short.
+#[test]
+fn the_systems_time_is_up() {
+    if !is_child("network") {
+        let few = "ip link set lo up && echo 1 > /proc/sys/net/ipv4/tcp_syn_retries && exec \"$@\"";
+        let before = ["unshare", "--map-root-user", "--net", "sh", "-c", few, "sh"];
+        return run_child(&before, "the_systems_time_is_up", "network");
+    }
+    within(async {
+        let silent = Silent::new().await;
+        let socket = TcpSocket::new_v4().unwrap();
+        let both = future::zip(TcpStream::connect(silent.addr), socket.connect(silent.addr));
+        let (by_address, by_socket) = both.await;
+        assert_eq!(errno(by_socket), Some(libc::ETIMEDOUT));
+        let error = by_address.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        let error = error.get_ref().unwrap().downcast_ref::<ConnectError>().unwrap();
+        let attempts: Vec<_> = error.attempts().map(|(to, why)| (to, why.raw_os_error())).collect();
+        assert_eq!(attempts, [(silent.addr, Some(libc::ETIMEDOUT))]);
+    });
+}
+
+/// A user whom the namespace does not know loses all capabilities with `exec` (`user_namespaces(7)`).
+#[test]
+fn ports_of_the_privileged() {
+    if !is_child("user") {
+        return run_child(&["unshare", "--user", "--net"], "ports_of_the_privileged", "user");
+    }
+    within(async {
+        for port in [1, 80, 1_023] {
+            let addr = SocketAddr::from(([0, 0, 0, 0], port));
+            let denied = ErrorKind::PermissionDenied;
+            assert_eq!(kind(TcpListener::bind(addr).await), denied);
+            assert_eq!(kind(TcpListener::bind_many(addr, 2)), denied);
+            assert_eq!(kind(TcpSocket::new_v4().unwrap().bind(addr)), denied);
+            assert_eq!(kind(UdpSocket::bind(addr).await), denied);
+        }
+        TcpListener::bind("0.0.0.0:1024").await.unwrap();
+    });
+}
+
+/// The system's table is full, says strace: each call asks once, and fails.
+#[test]
+fn no_more_descriptors_in_the_system() {
+    if !is_child(TRACED) {
+        let options = [
+            ["-e", "trace=accept4,socket"],
+            ["-e", "inject=accept4:error=ENFILE:when=1..3"],
+            ["-e", "inject=socket:error=ENFILE:when=3+"],
+        ];
+        let text = under_strace("no_more_descriptors_in_the_system", &options.concat());
+        let accepts = [count(&text, &["accept4(", "ENFILE"]), count(&text, &["accept4("])];
+        assert_eq!(accepts, [3, 4], "{text}");
+        let sockets = [count(&text, &["socket(", "ENFILE"]), count(&text, &["socket("])];
+        assert_eq!(sockets, [6, 8], "{text}");
+        return;
+    }
+    within(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let waiting = TcpStream::connect(addr).await.unwrap();
+        let full = Some(libc::ENFILE);
+        assert_eq!(errno(listener.accept().await), full);
+        assert_eq!(errno(listener.incoming().next().await.unwrap()), full);
+        assert_eq!(errno(future::poll_fn(|cx| listener.poll_accept(cx)).await), full);
+        let (_, peer) = listener.accept().await.expect("it has waited");
+        assert_eq!(peer, waiting.local_addr().unwrap());
+        assert_eq!(errno(TcpSocket::new_v4()), full);
+        assert_eq!(errno(TcpListener::bind("127.0.0.1:0").await), full);
+        assert_eq!(errno(UdpSocket::bind("127.0.0.1:0").await), full);
+        assert_eq!(errno(UnixListener::bind("/nonexistent/socket")), full);
+        assert_eq!(errno(UnixDatagram::unbound()), full);
+        let error = TcpStream::connect(addr).await.unwrap_err();
+        let error = error.get_ref().unwrap().downcast_ref::<ConnectError>().unwrap();
+        assert_eq!(error.attempts().next().unwrap().1.raw_os_error(), full);
     });
 }
 
