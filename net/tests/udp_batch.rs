@@ -167,6 +167,30 @@ fn an_error_is_that_of_the_first_message() {
     });
 }
 
+/// A batch takes so many messages, and not one more; what was in it makes room.
+#[test]
+fn a_batch_has_its_capacity() {
+    in_order(async {
+        let (client, server, addr) = pair("127.0.0.1").await;
+        for capacity in [1, 3, BATCH_MAX] {
+            let mut batch = RecvBatch::new(capacity, 8).unwrap();
+            assert_eq!((batch.capacity(), batch.len()), (capacity, 0));
+            // Of different lengths, or they would be the segments of one.
+            let sent = datagrams(2 * capacity + 1, |i| 1 + i % 8);
+            let mut messages: Vec<_> =
+                sent.iter().map(|bytes| Transmit::new(bytes, addr)).collect();
+            send_all(&client, &mut messages).await;
+            let mut received = Vec::new();
+            while received.len() < sent.len() {
+                let count = server.recv_batch(&mut batch).await.unwrap();
+                assert!(count <= capacity && batch.capacity() == capacity);
+                received.extend(batch.datagrams().map(|(bytes, _)| bytes.to_vec()));
+            }
+            assert_eq!(received, sent);
+        }
+    });
+}
+
 #[test]
 fn bad_input_is_told_clearly() {
     within(async {
