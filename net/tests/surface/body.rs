@@ -133,23 +133,23 @@ fn futures(tcp: (&TcpListener, &TcpStream), udp: &UdpSocket, dgram: &UnixDatagra
     let buf = &mut [0; 8];
     output::<Vec<SocketAddr>>(net::resolve("localhost:0"));
     output::<TcpListener>(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));
-    output::<(TcpStream, SocketAddr)>(tcp.0.accept());
+    output::<(TcpStream, SocketAddr)>(TcpListener::accept(tcp.0));
     output::<TcpStream>(TcpStream::connect("localhost:0"));
-    output::<usize>(tcp.1.peek(buf));
+    output::<usize>(TcpStream::peek(tcp.1, buf));
     output::<UdpSocket>(UdpSocket::bind("localhost:0"));
-    output::<()>(udp.connect("localhost:0"));
-    output::<(usize, SocketAddr)>(udp.recv_from(buf));
-    output::<(usize, SocketAddr)>(udp.peek_from(buf));
-    output::<usize>(udp.send_to(b"", "localhost:0"));
-    output::<usize>(udp.recv(buf));
-    output::<usize>(udp.peek(buf));
-    output::<usize>(udp.send(b""));
-    output::<(UnixStream, unix::SocketAddr)>(local.accept());
+    output::<()>(UdpSocket::connect(udp, "localhost:0"));
+    output::<(usize, SocketAddr)>(UdpSocket::recv_from(udp, buf));
+    output::<(usize, SocketAddr)>(UdpSocket::peek_from(udp, buf));
+    output::<usize>(UdpSocket::send_to(udp, b"", "localhost:0"));
+    output::<usize>(UdpSocket::recv(udp, buf));
+    output::<usize>(UdpSocket::peek(udp, buf));
+    output::<usize>(UdpSocket::send(udp, b""));
+    output::<(UnixStream, unix::SocketAddr)>(UnixListener::accept(local));
     output::<UnixStream>(UnixStream::connect("/nowhere"));
-    output::<(usize, unix::SocketAddr)>(dgram.recv_from(buf));
-    output::<usize>(dgram.send_to(b"", Path::new("/nowhere")));
-    output::<usize>(dgram.recv(buf));
-    output::<usize>(dgram.send(b""));
+    output::<(usize, unix::SocketAddr)>(UnixDatagram::recv_from(dgram, buf));
+    output::<usize>(UnixDatagram::send_to(dgram, b"", Path::new("/nowhere")));
+    output::<usize>(UnixDatagram::recv(dgram, buf));
+    output::<usize>(UnixDatagram::send(dgram, b""));
 }
 
 pub(super) fn check() -> io::Result<()> {
@@ -163,4 +163,18 @@ pub(super) fn check() -> io::Result<()> {
     let udp = UdpSocket::try_from(std::net::UdpSocket::bind("127.0.0.1:0")?)?;
     futures((&TcpListener::try_from(std)?, &TcpStream::try_from(stream)?), &udp, &one, &local);
     Ok(())
+}
+
+/// For each type whether it has the traits that no `impl` tells.
+pub(super) fn auto_traits() -> Vec<(&'static str, &'static str, bool)> {
+    auto_traits!(
+        TcpListener,
+        TcpStream,
+        UdpSocket,
+        UnixListener,
+        UnixStream,
+        UnixDatagram,
+        net::Incoming<'static>,
+        unix::Incoming<'static>
+    )
 }
