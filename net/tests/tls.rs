@@ -1,7 +1,7 @@
 //! Goal: what both ends agree on, who is let in and who is not, and how a connection ends (FAULTS S4, S5).
 //! Method: our connector against our acceptor, with certificates of an authority of the test's own.
 
-#![cfg(feature = "tls-ring")]
+#![cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
 
 mod tls_support;
 
@@ -11,9 +11,9 @@ use std::time::Duration;
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa};
 use smolkit_net::tls::rustls::{AlertDescription, Error, ProtocolVersion};
-use smolkit_net::tls::{Roots, TlsAcceptor, TlsConnector, TlsFailure};
+use smolkit_net::tls::{Identity, Roots, TlsAcceptor, TlsConnector, TlsError, TlsFailure};
 use smolkit_net::unix::UnixStream;
-use tls_support::{Authority, pair, tcp_pair, within};
+use tls_support::{Authority, Folder, child, pair, tcp_pair, within};
 
 fn failure(error: &io::Error) -> &Error {
     assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{error}");
@@ -87,23 +87,27 @@ fn an_end_without_goodbye_is_an_error() {
     within(async {
         let authority = Authority::new();
         let acceptor = TlsAcceptor::builder(authority.server().identity()).build().unwrap();
-        for only_tls13 in [false, true] {
+        for (only_tls13, who_leaves) in
+            [(false, "server"), (true, "server"), (false, "client"), (true, "client")]
+        {
             let connector = TlsConnector::builder(authority.roots());
             let connector =
                 if only_tls13 { connector.only_tls13() } else { connector }.build().unwrap();
-            let (mut client, server) = pair(&acceptor, &connector, "localhost").await.unwrap();
-            let mut server = server;
-            server.write_all(b"half of it").await.unwrap();
-            server.flush().await.unwrap();
-            server.transport().shutdown(std::net::Shutdown::Write).unwrap();
+            let (client, server) = pair(&acceptor, &connector, "localhost").await.unwrap();
+            let (mut leaves, mut reads) =
+                if who_leaves == "server" { (server, client) } else { (client, server) };
+            leaves.write_all(b"half of it").await.unwrap();
+            leaves.flush().await.unwrap();
+            leaves.transport().shutdown(std::net::Shutdown::Write).unwrap();
             let mut text = Vec::new();
-            let error = client.read_to_end(&mut text).await.unwrap_err();
+            let error = reads.read_to_end(&mut text).await.unwrap_err();
             assert_eq!(
                 (error.kind(), &text[..]),
-                (io::ErrorKind::UnexpectedEof, &b"half of it"[..])
+                (io::ErrorKind::UnexpectedEof, &b"half of it"[..]),
+                "{who_leaves}"
             );
             // And so it stays.
-            let error = client.read(&mut [0; 8]).await.unwrap_err();
+            let error = reads.read(&mut [0; 8]).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         }
     });
@@ -347,5 +351,150 @@ fn handshakes_have_a_deadline() {
         let error = connector.connect("localhost", client).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(error.to_string().contains("20ms"), "{error}");
+    });
+}
+
+#[test]
+fn a_handshake_may_have_no_deadline() {
+    within(async {
+        let authority = Authority::new();
+        let acceptor = TlsAcceptor::builder(authority.server().identity());
+        let acceptor = acceptor.handshake_timeout(Duration::MAX).build().unwrap();
+        let connector = TlsConnector::builder(authority.roots());
+        let connector = connector.handshake_timeout(Duration::MAX).build().unwrap();
+        let (mut client, mut server) = pair(&acceptor, &connector, "localhost").await.unwrap();
+        client.write_all(b"in time").await.unwrap();
+        client.close().await.unwrap();
+        let mut text = String::new();
+        server.read_to_string(&mut text).await.unwrap();
+        assert_eq!(text, "in time");
+    });
+}
+
+#[test]
+fn identities_come_as_der_too() {
+    use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+    within(async {
+        let authority = Authority::new();
+        let der = |pair: tls_support::Pair| {
+            let certificate = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).unwrap();
+            (certificate, PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap())
+        };
+        let (certificate, key) = der(authority.server());
+        let (_, foreign_key) = der(authority.server());
+        let build = |chain, key: &PrivateKeyDer<'static>| {
+            TlsAcceptor::builder(Identity::from_der(chain, key.clone_key())).build()
+        };
+        let acceptor = build(vec![certificate.clone()], &key).unwrap();
+        let connector = TlsConnector::builder(authority.roots()).build().unwrap();
+        let (client, _server) = pair(&acceptor, &connector, "localhost").await.unwrap();
+        assert_eq!(client.peer_certificates().unwrap(), std::slice::from_ref(&certificate));
+        assert_eq!(acceptor.certificates()[0].names, ["localhost"]);
+        // There is no file to read again.
+        assert!(!acceptor.reload().await.unwrap());
+
+        let error = build(Vec::new(), &key).unwrap_err();
+        assert!(matches!(error, TlsError::NoCertificate { .. }), "{error}");
+        let error = build(vec![certificate.clone()], &foreign_key).unwrap_err();
+        assert!(matches!(error, TlsError::KeyMismatch { .. }), "{error}");
+        let error = build(vec![certificate[..40].to_vec().into()], &key).unwrap_err();
+        assert!(matches!(error, TlsError::Pem { .. }), "{error}");
+    });
+}
+
+/// One certificate in between, and room for none or for one, at either end.
+#[test]
+fn chains_are_as_long_as_is_allowed() {
+    within(async {
+        let root = Authority::new();
+        let between = root.below();
+        let mut made = between.server();
+        made.certificate.push_str(&between.certificate);
+        for (issuers_max, is_let_in) in [(0, false), (1, true)] {
+            let of_server = async {
+                let acceptor = TlsAcceptor::builder(made.identity()).build().unwrap();
+                let connector = TlsConnector::builder(root.roots()).issuers_max(issuers_max);
+                pair(&acceptor, &connector.build().unwrap(), "localhost").await
+            };
+            let of_client = async {
+                let acceptor = TlsAcceptor::builder(root.server().identity());
+                let acceptor = acceptor.require_clients(root.roots()).issuers_max(issuers_max);
+                let connector = TlsConnector::builder(root.roots()).identity(made.identity());
+                let (acceptor, connector) = (acceptor.build().unwrap(), connector.build().unwrap());
+                pair(&acceptor, &connector, "localhost").await
+            };
+            for result in [of_server.await, of_client.await] {
+                match result {
+                    Ok(_) => assert!(is_let_in),
+                    Err(error) => {
+                        assert!(!is_let_in, "{error}");
+                        assert!(error.to_string().contains("0 are the limit"), "{error}");
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// Keys are written for who asks for it in the program and names a file outside; otherwise nowhere. In children, for the variable is that of a whole process.
+#[test]
+fn keys_are_logged_on_demand_only() {
+    const ROLE: &str = "SMOLKIT_TLS_LOGS_KEYS";
+    if let Ok(who) = std::env::var(ROLE) {
+        within(async {
+            let authority = Authority::new();
+            let mut acceptor = TlsAcceptor::builder(authority.server().identity());
+            let mut connector = TlsConnector::builder(authority.roots());
+            if who == "server" {
+                acceptor = acceptor.danger_insecure_log_keys_to_sslkeylogfile();
+            }
+            if who == "client" {
+                connector = connector.danger_insecure_log_keys_to_sslkeylogfile();
+            }
+            let (acceptor, connector) = (acceptor.build().unwrap(), connector.build().unwrap());
+            pair(&acceptor, &connector, "localhost").await.unwrap();
+        });
+        return;
+    }
+    let folder = Folder::new("tls-key-log");
+    let file = folder.0.join("keys.log");
+    for (who, names_file) in
+        [("client", true), ("server", true), ("nobody", true), ("client", false), ("server", false)]
+    {
+        let mut child = child("keys_are_logged_on_demand_only");
+        child.env(ROLE, who).env_remove("SSLKEYLOGFILE").current_dir(&folder.0);
+        if names_file {
+            child.env("SSLKEYLOGFILE", &file);
+        }
+        let status = child.status().unwrap();
+        assert!(status.success(), "{who}: {status}");
+        if names_file && who != "nobody" {
+            // Label, the client's random number, secret.
+            let text = std::fs::read_to_string(&file).unwrap();
+            let lines: Vec<Vec<&str>> =
+                text.lines().map(|line| line.split(' ').collect()).collect();
+            let of_client: Vec<_> =
+                lines.iter().filter(|line| line[0] == "CLIENT_TRAFFIC_SECRET_0").collect();
+            assert_eq!(of_client.len(), 1, "{text}");
+            assert_eq!((of_client[0].len(), of_client[0][1].len()), (3, 64), "{text}");
+            std::fs::remove_file(&file).unwrap();
+        }
+        assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 0, "{who} {names_file}");
+    }
+}
+
+/// Nobody has to name AWS-LC where it is alone.
+#[test]
+#[cfg(not(feature = "tls-ring"))]
+fn without_ring_aws_lc_is_the_default() {
+    use smolkit_net::tls::rustls::NamedGroup;
+    within(async {
+        let authority = Authority::new();
+        let acceptor = TlsAcceptor::builder(authority.server().identity()).build().unwrap();
+        let connector = TlsConnector::builder(authority.roots()).build().unwrap();
+        let (client, server) = pair(&acceptor, &connector, "localhost").await.unwrap();
+        for end in [client, server] {
+            assert_eq!(end.key_exchange(), Some(NamedGroup::X25519MLKEM768));
+        }
     });
 }

@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures_io::AsyncWrite;
@@ -17,7 +17,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use rcgen::{CertificateParams, GeneralSubtree, KeyUsagePurpose, NameConstraints};
 use smolkit_net::TcpStream;
 use smolkit_net::tls::rustls::{self, ClientConfig, ClientConnection, RootCertStore};
-use smolkit_net::tls::{TlsAcceptor, TlsConnector, TlsListener};
+use smolkit_net::tls::{Provider, TlsAcceptor, TlsConnector, TlsListener};
 use smolkit_net::unix::UnixStream;
 use smolkit_runtime::Timer;
 use tls_support::{Authority, pair, tcp_pair, within};
@@ -248,6 +248,109 @@ fn a_broken_record_is_no_end_for_the_writer() {
         assert_eq!(writer.0.load(Ordering::SeqCst), 1, "it waits for ever");
         drop(server);
         client.join().unwrap();
+    });
+}
+
+/// Counts how often a future is polled.
+struct Counted<F>(Pin<Box<F>>, Arc<AtomicUsize>);
+
+impl<F: Future> Future for Counted<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        self.0.as_mut().poll(cx)
+    }
+}
+
+/// Keeps the runtime's workers and their pollers busy with others.
+async fn round_trips(count: usize) {
+    let (mut one, mut other) = UnixStream::pair().unwrap();
+    let echo = smolkit_runtime::spawn(async move {
+        let mut byte = [0];
+        while other.read(&mut byte).await.unwrap() > 0 {
+            other.write_all(&byte).await.unwrap();
+        }
+    });
+    let asks = smolkit_runtime::spawn(async move {
+        for _ in 0..count {
+            one.write_all(&[1]).await.unwrap();
+            one.read_exact(&mut [0]).await.unwrap();
+        }
+    });
+    asks.await;
+    echo.await;
+}
+
+/// Goal: a task whose peer has stopped in the middle of something, or has said goodbye and stays, is not polled (RUSTSEC-2024-0336).
+/// Method: its polls are counted while others go through the same workers and pollers a thousand times. A piece that comes may cost two: it is read, and the answer sent.
+#[test]
+fn who_waits_is_not_polled() {
+    let authority = Authority::new();
+    let hello = hello(&authority);
+    let goodbye = [0x15, 3, 3, 0, 2, 1, 0];
+    let watch = async |what: &str, pieces: usize, polls: &AtomicUsize| {
+        round_trips(1_000).await;
+        let (count, limit) = (polls.load(Ordering::SeqCst), 2 * pieces + 3);
+        assert!(count <= limit, "{what}: {count} polls, {limit} are the limit");
+    };
+    within(async {
+        // In the handshake.
+        for (what, pieces) in [
+            ("nothing", vec![]),
+            ("the beginning of a record", vec![&hello[..3]]),
+            ("half a hello", vec![&hello[..9], &hello[9..40], &hello[40..60]]),
+            ("a hello", vec![&hello[..9], &hello[9..]]),
+            ("a hello and a goodbye", vec![&hello[..], &goodbye]),
+            ("a goodbye", vec![&goodbye[..]]),
+            ("a change of cipher and no more", vec![&hello[..], &[0x14, 3, 3, 0, 1, 1]]),
+            ("half a record behind the hello", vec![&hello[..], &[0x17, 3, 3, 0x20, 0, 1, 2]]),
+        ] {
+            let (mut client, server) = tcp_pair().await;
+            let polls = Arc::<AtomicUsize>::default();
+            let accepting = acceptor(&authority);
+            let accepts = Box::pin(async move { accepting.accept(server).await });
+            let task = smolkit_runtime::spawn(Counted(accepts, polls.clone()));
+            for piece in &pieces {
+                // The server may have hung up.
+                let _ = client.write_all(piece).await;
+                round_trips(10).await;
+            }
+            watch(what, pieces.len(), &polls).await;
+            drop(client);
+            assert!(task.await.is_err(), "{what}");
+        }
+        // Behind it.
+        for what in ["nothing", "half a record", "a goodbye"] {
+            let (go_on, may_go_on) = mpsc::channel();
+            let (stream, thread) = with_raw_client(&authority, move |mut client, mut socket| {
+                let mut bytes = Vec::new();
+                if what == "a goodbye" {
+                    client.send_close_notify();
+                    client.write_tls(&mut bytes).unwrap();
+                } else {
+                    client.writer().write_all(&[7; 100]).unwrap();
+                    client.write_tls(&mut bytes).unwrap();
+                    bytes.truncate(if what == "nothing" { 0 } else { 50 });
+                }
+                socket.write_all(&bytes).unwrap();
+                // It says no more, and stays.
+                may_go_on.recv().unwrap();
+            })
+            .await;
+            let mut stream = stream.unwrap();
+            let polls = Arc::<AtomicUsize>::default();
+            let reads = Box::pin(async move {
+                let result = stream.read(&mut [0; 8]).await;
+                // The end stays the end; the stream lives on.
+                result.and(stream.read(&mut [0; 8]).await)
+            });
+            let task = smolkit_runtime::spawn(Counted(reads, polls.clone()));
+            watch(what, 1, &polls).await;
+            go_on.send(()).unwrap();
+            thread.join().unwrap();
+            assert_eq!(task.await.is_ok(), what == "a goodbye", "{what}");
+        }
     });
 }
 
@@ -622,8 +725,56 @@ fn the_deadline_makes_room() {
     });
 }
 
+/// ring, which counts the signatures that it checks.
+fn counting_provider(count: &'static AtomicUsize) -> Provider {
+    use rustls_pki_types::{
+        AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm as Algorithm,
+    };
+
+    #[derive(Debug)]
+    struct Counts(&'static dyn Algorithm, &'static AtomicUsize);
+
+    impl Algorithm for Counts {
+        fn verify_signature(
+            &self,
+            key: &[u8],
+            message: &[u8],
+            signature: &[u8],
+        ) -> Result<(), InvalidSignature> {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            self.0.verify_signature(key, message, signature)
+        }
+
+        fn public_key_alg_id(&self) -> AlgorithmIdentifier {
+            self.0.public_key_alg_id()
+        }
+
+        fn signature_alg_id(&self) -> AlgorithmIdentifier {
+            self.0.signature_alg_id()
+        }
+    }
+
+    let counts = |algorithms: &'static [&'static dyn Algorithm]| {
+        let counting = algorithms.iter().map(|&algorithm| {
+            let counting: &'static dyn Algorithm = Box::leak(Box::new(Counts(algorithm, count)));
+            counting
+        });
+        &*Vec::leak(counting.collect())
+    };
+    let mut provider = rustls::crypto::ring::default_provider();
+    let algorithms = &mut provider.signature_verification_algorithms;
+    algorithms.all = counts(algorithms.all);
+    let mapping = algorithms.mapping.iter().map(|&(scheme, all)| (scheme, counts(all)));
+    algorithms.mapping = Vec::leak(mapping.collect());
+    Provider::from(Arc::new(provider))
+}
+
+/// So many signatures webpki checks for one certificate, and no more (`webpki::verify_cert`, `Budget`).
+const SIGNATURES_MAX: usize = 100;
+
 #[test]
 fn a_tangle_of_issuers_is_refused() {
+    static SIGNATURES: AtomicUsize = AtomicUsize::new(0);
     within(async {
         let root = Authority::new();
         // Many authorities of the same name and with different keys, each issued by others like it: every path has to be tried (RUSTSEC-2023-0053).
@@ -642,22 +793,34 @@ fn a_tangle_of_issuers_is_refused() {
                 leaf.certificate.push_str(&certificate.pem());
             }
         }
-        let connector = TlsConnector::builder(root.roots()).build().unwrap();
+        let provider = counting_provider(&SIGNATURES);
+        let connector = TlsConnector::builder(root.roots()).provider(provider.clone());
+        let connector = connector.build().unwrap();
         let acceptor = TlsAcceptor::builder(leaf.identity()).build().unwrap();
         // The client, because of their number; a server that asks clients likewise.
         let error = pair(&acceptor, &connector, "localhost").await.unwrap_err();
         assert!(error.to_string().contains("presents 36 certificates"), "{error}");
-        let asking = TlsAcceptor::builder(root.server().identity()).ask_clients(root.roots());
+        let asking = TlsAcceptor::builder(root.server().identity()).provider(provider.clone());
+        let asking = asking.ask_clients(root.roots());
         let client = TlsConnector::builder(root.roots()).identity(leaf.identity());
         let (asking, client) = (asking.build().unwrap(), client.build().unwrap());
         let error = pair(&asking, &client, "localhost").await.unwrap_err();
         assert!(error.to_string().contains("presents 36 certificates"), "{error}");
-        // As many as are allowed are followed, and lead nowhere.
+        // Nothing was even looked at.
+        assert_eq!(SIGNATURES.load(Ordering::SeqCst), 0);
+        // As many as are allowed are followed, and lead nowhere; or to a root of their name, which has issued none of them.
         leaf.certificate =
             leaf.certificate.split_inclusive("-----END CERTIFICATE-----").take(7).collect();
         let acceptor = TlsAcceptor::builder(leaf.identity()).build().unwrap();
         let error = pair(&acceptor, &connector, "localhost").await.unwrap_err();
         assert!(error.to_string().contains("invalid peer certificate"), "{error}");
+        assert_eq!(SIGNATURES.load(Ordering::SeqCst), 0);
+        let connector = TlsConnector::builder(Authority::constrained(name).roots());
+        let connector = connector.provider(provider).build().unwrap();
+        let error = pair(&acceptor, &connector, "localhost").await.unwrap_err();
+        assert!(error.to_string().contains("invalid peer certificate"), "{error}");
+        let count = SIGNATURES.load(Ordering::SeqCst);
+        assert!((1..=SIGNATURES_MAX).contains(&count), "{count} signatures");
     });
 }
 

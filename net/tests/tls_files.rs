@@ -1,7 +1,7 @@
 //! Goal: certificates come from files, can be exchanged under way, and whatever is wrong with them is said with the file's name.
 //! Method: files written, renamed and reached through symlinks as Kubernetes does; broken ones of each kind.
 
-#![cfg(feature = "tls-ring")]
+#![cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
 
 mod tls_support;
 
@@ -14,6 +14,8 @@ use std::time::{Duration, SystemTime};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use smolkit_net::tls::{Identity, Roots, TlsAcceptor, TlsConnector, TlsError};
 use smolkit_runtime::{Timer, spawn};
+#[cfg(all(feature = "tls-platform-roots", target_os = "linux"))]
+use tls_support::child;
 use tls_support::{Authority, Folder, Pair, openssl, pair, within};
 
 /// The certificate that the server shows now.
@@ -275,6 +277,52 @@ fn the_systems_roots_are_asked() {
             assert!(error.to_string().contains("nobody among the trusted roots"), "{error}");
         }
     });
+}
+
+/// Goal: whom the system trusts is let in, and nobody else. Method: children for which the system's roots are in a file or a folder of the test's.
+#[test]
+#[cfg(all(feature = "tls-platform-roots", target_os = "linux"))]
+fn the_systems_roots_are_trusted() {
+    const ROLE: &str = "SMOLKIT_TLS_ROOTS";
+    if let Ok(expected) = std::env::var(ROLE) {
+        let identity = Identity::from_pem_files("server.crt", "server.key").unwrap();
+        let acceptor = TlsAcceptor::builder(identity).build().unwrap();
+        let outcome = match TlsConnector::builder(Roots::platform()).build() {
+            Ok(connector) => match within(pair(&acceptor, &connector, "localhost")) {
+                Ok(_) => "trusted".to_owned(),
+                Err(error) => error.to_string(),
+            },
+            Err(error) => error.to_string(),
+        };
+        assert!(outcome.contains(&expected), "{outcome}");
+        return;
+    }
+    let authority = Authority::new();
+    let stranger = Authority::constrained(|params| {
+        params.distinguished_name.push(rcgen::DnType::CommonName, "another authority");
+    });
+    let folder = Folder::new("tls-system");
+    authority.server().write(&folder.0, "server");
+    fs::write(folder.0.join("ours.pem"), &authority.certificate).unwrap();
+    fs::write(folder.0.join("theirs.pem"), &stranger.certificate).unwrap();
+    let hashed = folder.0.join("hashed");
+    fs::create_dir(&hashed).unwrap();
+    fs::write(hashed.join("ours.pem"), &authority.certificate).unwrap();
+    let rehash = openssl(&["rehash", hashed.to_str().unwrap()]).output().unwrap();
+    assert!(rehash.status.success(), "{}", String::from_utf8_lossy(&rehash.stderr));
+    for (variable, expected) in [
+        (Some(("SSL_CERT_FILE", "ours.pem")), "trusted"),
+        (Some(("SSL_CERT_DIR", "hashed")), "trusted"),
+        (Some(("SSL_CERT_FILE", "theirs.pem")), "nobody among the trusted roots"),
+        // The machine's own roots; if it has none, that is the error.
+        (None, "roots"),
+    ] {
+        let mut child = child("the_systems_roots_are_trusted");
+        child.env(ROLE, expected).env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR");
+        child.envs(variable.map(|(name, value)| (name, folder.0.join(value))));
+        let status = child.current_dir(&folder.0).status().unwrap();
+        assert!(status.success(), "{variable:?} is to give {expected:?}: {status}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Goal: other people's TLS and ours understand each other, and nothing weak is agreed on (FAULTS S3).
 //! Method: `openssl s_client` against our acceptor and `openssl s_server` against our connector, one option after the other.
 
-#![cfg(feature = "tls-ring")]
+#![cfg(any(feature = "tls-ring", feature = "tls-aws-lc"))]
 // macOS calls LibreSSL openssl; it has other options.
 #![cfg(not(target_vendor = "apple"))]
 
@@ -30,13 +30,14 @@ fn serve(acceptor: TlsAcceptor) -> (u16, Task<()>, mpsc::Receiver<String>) {
             let (mut stream, _) = listener.accept().await.unwrap();
             spawn(async move {
                 let text = format!(
-                    "served: {:?} {:?} alpn {:?} name {:?} certificates {} resumed {}\n",
+                    "served: {:?} {:?} alpn {:?} name {:?} certificates {} resumed {} key {:?}\n",
                     stream.protocol_version().unwrap(),
                     stream.cipher_suite().unwrap(),
                     stream.alpn_protocol().map(String::from_utf8_lossy),
                     stream.server_name(),
                     stream.peer_certificates().map_or(0, <[_]>::len),
                     stream.is_resumed(),
+                    stream.key_exchange(),
                 );
                 // The client may leave whenever it likes.
                 let _ = stream.write_all(text.as_bytes()).await;
@@ -220,6 +221,81 @@ fn openssl_as_the_server() {
                 stream.read_to_end(&mut Vec::new()).await.unwrap();
             });
         }
+    }
+}
+
+/// A peer that dies has not said goodbye, whatever it had said before.
+#[test]
+fn killed_clients_are_no_end() {
+    for version in ["-tls1_2", "-tls1_3"] {
+        // It has heard all that we have said: the kernel closes its connection, and does not reset it.
+        let (peer, task) = echo(&[version]);
+        drop(peer);
+        let error = within(task).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof, "{version}: {error}");
+    }
+}
+
+#[test]
+fn killed_servers_are_no_end() {
+    let authority = Authority::new();
+    let folder = Folder::new("tls-killed");
+    for version in ["-tls1_2", "-tls1_3"] {
+        let (mut peer, port) = Peer::server(&authority.server(), &folder, &[version]);
+        let connector = TlsConnector::builder(authority.roots()).build().unwrap();
+        within(async {
+            let mut stream = connector.connect_tcp("localhost", port).await.unwrap();
+            stream.write_all(b"ours to theirs\n").await.unwrap();
+            peer.hear("ours to theirs");
+            peer.say("theirs to ours\n");
+            stream.read_exact(&mut [0; 15]).await.unwrap();
+            drop(peer);
+            let error = stream.read(&mut [0; 8]).await.unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::UnexpectedEof, "{version}: {error}");
+        });
+    }
+}
+
+/// Each key exchange that AWS-LC has, as far as this OpenSSL has it: X25519MLKEM768 from 3.5 on.
+#[test]
+#[cfg(feature = "tls-aws-lc")]
+fn aws_lc_and_openssl_agree() {
+    use smolkit_net::tls::Provider;
+    use smolkit_net::tls::rustls::NamedGroup;
+    let authority = Authority::new();
+    let folder = Folder::new("tls-aws-lc");
+    let acceptor = TlsAcceptor::builder(authority.server().identity());
+    let (port, _task, _) = serve(acceptor.provider(Provider::aws_lc()).build().unwrap());
+    let connector = TlsConnector::builder(authority.roots()).provider(Provider::aws_lc());
+    let connector = connector.sessions_max(0).build().unwrap();
+    // Versions before 3.5 do not know the question.
+    let known = tls_support::openssl(&["list", "-tls-groups"]).output().unwrap();
+    let lasts = String::from_utf8_lossy(&known.stdout).contains("X25519MLKEM768");
+    // In TLS 1.2 OpenSSL wants the certificate's key to be of a named group, too.
+    for (version, name, group) in [
+        ("-tls1_3", "X25519", NamedGroup::X25519),
+        ("-tls1_2", "P-256", NamedGroup::secp256r1),
+        ("-tls1_3", "P-384", NamedGroup::secp384r1),
+        ("-tls1_3", "X25519MLKEM768", NamedGroup::X25519MLKEM768),
+    ] {
+        if name == "X25519MLKEM768" && !lasts {
+            continue;
+        }
+        let arguments = [version, "-groups", name];
+        let (is_ok, said) = ask(port, &arguments);
+        assert!(
+            is_ok && said.contains(&format!("key {:?}", Some(group))),
+            "{arguments:?}:\n{said}"
+        );
+        let (mut peer, port) = Peer::server(&authority.server(), &folder, &arguments);
+        within(async {
+            let mut stream = connector.connect_tcp("localhost", port).await.unwrap();
+            assert_eq!(stream.key_exchange(), Some(group));
+            stream.write_all(b"ours to theirs\n").await.unwrap();
+            peer.hear("ours to theirs");
+            peer.say("theirs to ours\n");
+            stream.read_exact(&mut [0; 15]).await.unwrap();
+        });
     }
 }
 

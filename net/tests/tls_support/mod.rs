@@ -69,6 +69,16 @@ impl Authority {
         Authority { issuer: Issuer::new(params, key), certificate }
     }
 
+    /// One that this one has issued.
+    pub(crate) fn below(&self) -> Authority {
+        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(rcgen::DnType::CommonName, "smolkit authority in between");
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
+        Authority { issuer: Issuer::new(params, key), certificate }
+    }
+
     pub(crate) fn issue(
         &self,
         names: &[&str],
@@ -143,6 +153,13 @@ impl Drop for Folder {
         // What is left lies among the temporary files.
         let _ = std::fs::remove_dir_all(&self.0);
     }
+}
+
+/// The test `test` of this program once more, in a child. Its environment has to tell it so.
+pub(crate) fn child(test: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture"]).stdout(Stdio::null());
+    command
 }
 
 pub(crate) fn openssl(arguments: &[&str]) -> Command {
