@@ -35,13 +35,22 @@ fn connector(authority: &Authority) -> TlsConnector {
 }
 
 /// The layout of a mounted secret: names that lead through `..data` to a folder with a time in its name.
-fn publish(folder: &Path, version: &str, pair: &Pair) {
+fn publish(folder: &Path, version: &str, files: &[(&str, &str)]) {
     let data = folder.join(version);
     fs::create_dir(&data).unwrap();
-    fs::write(data.join("tls.crt"), &pair.certificate).unwrap();
-    fs::write(data.join("tls.key"), &pair.key).unwrap();
+    for (name, text) in files {
+        fs::write(data.join(name), text).unwrap();
+        let link = folder.join(name);
+        if !link.is_symlink() {
+            symlink(Path::new("..data").join(name), link).unwrap();
+        }
+    }
     symlink(version, folder.join("..data_tmp")).unwrap();
     fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
+}
+
+fn files(pair: &Pair) -> [(&str, &str); 2] {
+    [("tls.crt", &pair.certificate), ("tls.key", &pair.key)]
 }
 
 #[test]
@@ -50,10 +59,7 @@ fn a_mounted_secret_is_exchanged() {
         let authority = Authority::new();
         let folder = Folder::new("tls-kubernetes");
         let (first, second) = (authority.server(), authority.server());
-        publish(&folder.0, "..2026_01", &first);
-        for name in ["tls.crt", "tls.key"] {
-            symlink(Path::new("..data").join(name), folder.0.join(name)).unwrap();
-        }
+        publish(&folder.0, "..2026_01", &files(&first));
         let identity =
             Identity::from_pem_files(folder.0.join("tls.crt"), folder.0.join("tls.key")).unwrap();
         let acceptor = TlsAcceptor::builder(identity).build().unwrap();
@@ -65,7 +71,7 @@ fn a_mounted_secret_is_exchanged() {
             let _ = sender.send(report.map_err(|error| error.to_string()));
         });
         let watch = spawn(watch);
-        publish(&folder.0, "..2026_02", &second);
+        publish(&folder.0, "..2026_02", &files(&second));
         while shown(&acceptor, &connector).await != der(&second) {
             Timer::after(Duration::from_millis(5)).await;
         }
@@ -168,6 +174,79 @@ fn clients_reload_too() {
             second.write(&folder.0, "client");
             assert_eq!(connector.reload().await.unwrap(), is_new);
         }
+    });
+}
+
+/// Goal: roots and identity of a client are exchanged together, and sessions that the former roots have vouched for are not resumed.
+/// Method: two authorities, each with a server that admits its own clients only.
+#[test]
+fn a_mounted_authority_is_exchanged() {
+    within(async {
+        let authorities = [Authority::new(), Authority::new()];
+        let clients = authorities.each_ref().map(|one| one.issue(&["client.example"], |_| {}));
+        let secret = |index: usize| {
+            let [certificate, key] = files(&clients[index]);
+            [certificate, key, ("ca.crt", authorities[index].certificate.as_str())]
+        };
+        let acceptors = authorities.each_ref().map(|one| {
+            let acceptor = TlsAcceptor::builder(one.server().identity());
+            acceptor.require_clients(one.roots()).build().unwrap()
+        });
+        let folder = Folder::new("tls-authority");
+        let path = |name: &str| folder.0.join(name);
+        publish(&folder.0, "..2026_01", &secret(0));
+        let identity = Identity::from_pem_files(path("tls.crt"), path("tls.key")).unwrap();
+        let connector = TlsConnector::builder(Roots::pem_file(path("ca.crt")).unwrap());
+        let connector = connector.identity(identity).build().unwrap();
+        // Made before: clones have the same roots.
+        let clone = connector.clone();
+        // Whether the session was resumed.
+        let talk = async |acceptor: &TlsAcceptor, connector: &TlsConnector| {
+            let (mut client, mut server) = pair(acceptor, connector, "localhost").await?;
+            // The tickets come with it.
+            server.write_all(b"x").await?;
+            client.read_exact(&mut [0]).await?;
+            std::io::Result::Ok(client.is_resumed())
+        };
+        for is_resumed in [false, true] {
+            assert_eq!(talk(&acceptors[0], &connector).await.unwrap(), is_resumed);
+        }
+        let error = talk(&acceptors[1], &connector).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "{error}");
+
+        let (sender, reports) = mpsc::channel();
+        let watch = spawn(connector.watch(Duration::from_millis(5), move |report| {
+            // Nobody listens any more when the test is over.
+            let _ = sender.send(report.map_err(|error| error.to_string()));
+        }));
+        let next = || reports.recv_timeout(Duration::from_secs(30)).unwrap();
+        publish(&folder.0, "..2026_02", &secret(1));
+        assert_eq!(next(), Ok(()));
+        // The exchange may have come between the looks at the two.
+        while talk(&acceptors[1], &clone).await.is_err() {
+            Timer::after(Duration::from_millis(5)).await;
+        }
+        let error = talk(&acceptors[0], &clone).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData, "{error}");
+
+        // Broken roots change nothing, whatever else is replaced.
+        let mut broken = secret(1);
+        broken[2].1 = "";
+        publish(&folder.0, "..2026_03", &broken);
+        let message = loop {
+            if let Err(message) = next() {
+                break message;
+            }
+        };
+        assert!(message.contains("ca.crt has no certificate"), "{message}");
+        assert!(talk(&acceptors[1], &connector).await.is_ok());
+        watch.cancel().await;
+        let error = connector.reload().await.unwrap_err();
+        assert!(matches!(error, TlsError::NoCertificate { .. }), "{error}");
+        publish(&folder.0, "..2026_04", &secret(0));
+        assert!(connector.reload().await.unwrap());
+        assert!(!connector.reload().await.unwrap());
+        assert!(!talk(&acceptors[0], &connector).await.unwrap());
     });
 }
 

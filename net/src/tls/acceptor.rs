@@ -14,9 +14,9 @@ use rustls::server::{
     WebPkiClientVerifier,
 };
 use rustls::{Connection, ServerConfig};
-use smolkit_runtime::{time, unblock};
+use smolkit_runtime::unblock;
 
-use super::keys::{CertificateStatus, Keys, Reloaded};
+use super::keys::{self, CertificateStatus, Keys, Reloaded};
 use super::{Identity, Provider, Roots, TlsError, TlsStream, bounded, handshake, versions};
 
 /// So many sessions are kept by a server that gives no tickets.
@@ -149,22 +149,10 @@ impl TlsAcceptor {
     pub fn watch(
         &self,
         every: Duration,
-        mut report: impl FnMut(Result<(), TlsError>) + Send + 'static,
+        report: impl FnMut(Result<(), TlsError>) + Send + 'static,
     ) -> impl Future<Output = Infallible> + Send + 'static {
         let acceptor = self.clone();
-        async move {
-            loop {
-                time::sleep(every).await;
-                let reloaded = acceptor.reload_if(false).await;
-                // One that stays broken does not hide what becomes of the others.
-                if reloaded.has_changed {
-                    report(Ok(()));
-                }
-                if let Err(error) = reloaded.into_result() {
-                    report(Err(error));
-                }
-            }
-        }
+        async move { keys::watch(every, || acceptor.reload_if(false), report).await }
     }
 
     /// Its certificates, with their ends.
@@ -326,7 +314,7 @@ impl Clients {
                 "the system's roots are for servers: clients need roots from PEM",
             ));
         }
-        let store = Arc::new(roots.store.clone());
+        let store = Arc::new(roots.store());
         let builder = WebPkiClientVerifier::builder_with_provider(store, provider.crypto.clone());
         let builder = if is_optional { builder.allow_unauthenticated() } else { builder };
         builder.build().map_err(TlsError::settings)

@@ -1,8 +1,10 @@
 //! TLS for clients.
 
+use std::convert::Infallible;
 use std::fmt;
+use std::future::Future;
 use std::io;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
@@ -10,19 +12,20 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::client::{
     ClientConnection, ClientSessionMemoryCache, Resumption, WebPkiServerVerifier,
 };
+use rustls::crypto::CryptoProvider;
 use rustls::{ClientConfig, Connection};
 use rustls_pki_types::ServerName;
 use smolkit_runtime::unblock;
 
 use super::danger::AcceptAnyone;
-use super::keys::{CertificateStatus, Keys};
+use super::keys::{self, CertificateStatus, Keys, Reloaded};
 use super::{Identity, Provider, Roots, TlsError, TlsStream, bounded, handshake, versions};
 use crate::{TcpConnector, TcpStream};
 
 /// So many servers' sessions are kept to be resumed. rustls's default.
 const SESSIONS_MAX: usize = 256;
 
-/// Speaks TLS as a client. Clones share the sessions that can be resumed.
+/// Speaks TLS as a client. Clones share roots, certificates, and the sessions that can be resumed.
 ///
 /// # Limits
 ///
@@ -53,6 +56,8 @@ const SESSIONS_MAX: usize = 256;
 pub struct TlsConnector {
     config: Arc<RwLock<Arc<ClientConfig>>>,
     keys: Option<Arc<Keys>>,
+    /// `None` with settings of rustls's own.
+    trust: Option<Arc<Mutex<Trust>>>,
     sessions_max: usize,
     handshake_timeout: Duration,
 }
@@ -116,8 +121,10 @@ impl TlsConnector {
         self.connect(host, transport).await
     }
 
-    /// Reads the files of its identities again. New connections use what they have now, and no session of a former identity is resumed. Whether anything
-    /// was replaced.
+    /// Reads the files of its roots ([`Roots::pem_file`]) and identities again. New connections use what they have now, and no session of a former identity,
+    /// or with a server that the former roots have vouched for, is resumed; connections that are there go on. Whether anything was replaced.
+    ///
+    /// The system's roots are read again only when a file of other roots has changed.
     ///
     /// # Cancel safety
     ///
@@ -125,28 +132,65 @@ impl TlsConnector {
     ///
     /// # Errors
     ///
-    /// What is wrong with which file. That identity stays as it was; others are replaced all the same.
+    /// What is wrong with which file. Those roots or that identity stay as they were; others are replaced all the same.
     pub async fn reload(&self) -> Result<bool, TlsError> {
-        let Some(keys) = self.keys.clone() else { return Ok(false) };
+        self.reload_if(true).await.into_result()
+    }
+
+    async fn reload_if(&self, always: bool) -> Reloaded {
+        let Some(trust) = self.trust.clone() else { return Reloaded::default() };
         let connector = self.clone();
-        let reload = move || {
-            let reloaded = keys.reload(true);
-            if reloaded.has_changed {
-                connector.forget_sessions();
+        unblock(move || {
+            // One at a time: files are read meanwhile, so nobody else may take it.
+            let mut trust = trust.lock().unwrap_or_else(PoisonError::into_inner);
+            let keys = connector.keys.as_ref();
+            let of_keys = keys.map_or_else(Reloaded::default, |keys| keys.reload(always));
+            let (of_roots, verifier) = trust.reload(always);
+            if of_keys.has_changed || of_roots.has_changed {
+                connector.begin_anew(verifier);
             }
-            reloaded.into_result()
-        };
-        unblock(reload).await
+            of_keys.and(of_roots)
+        })
+        .await
+    }
+
+    /// Looks at the files of its roots and identities every so often, for ever, and reads them again when they have changed, as [`reload`](TlsConnector::reload) does;
+    /// `report` hears of each replacement (`Ok`) and of each failure.
+    ///
+    /// A file may be written anew, renamed, or reached through a symlink that is exchanged, as in Kubernetes. Looking costs a `stat` call for each file. Spawn it:
+    ///
+    /// ```no_run
+    /// # use smolkit_net::tls::TlsConnector;
+    /// # use std::time::Duration;
+    /// # fn example(connector: &TlsConnector) {
+    /// let watch = connector.watch(Duration::from_secs(60), |result| match result {
+    ///     Ok(()) => println!("roots or certificates are replaced"),
+    ///     Err(error) => eprintln!("{error}"),
+    /// });
+    /// smolkit_runtime::spawn(watch).detach();
+    /// # }
+    /// ```
+    pub fn watch(
+        &self,
+        every: Duration,
+        report: impl FnMut(Result<(), TlsError>) + Send + 'static,
+    ) -> impl Future<Output = Infallible> + Send + 'static {
+        let connector = self.clone();
+        async move { keys::watch(every, || connector.reload_if(false), report).await }
     }
 
     fn config(&self) -> Arc<ClientConfig> {
         self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// A resumed session is that of the identity it was begun with. Handshakes under way, which may have that still, put theirs where nobody finds it.
-    fn forget_sessions(&self) {
+    /// A resumed session is that of the identity it was begun with: it must not be found any more. Handshakes under way, which may have that identity still, put
+    /// theirs where nobody looks. What another verifier has let in rustls does not resume anyway.
+    fn begin_anew(&self, verifier: Option<Arc<dyn ServerCertVerifier>>) {
         let mut config = ClientConfig::clone(&self.config());
         config.resumption = resumption(self.sessions_max);
+        if let Some(verifier) = verifier {
+            config.dangerous().set_certificate_verifier(verifier);
+        }
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 
@@ -167,7 +211,13 @@ fn resumption(sessions_max: usize) -> Resumption {
 impl From<Arc<ClientConfig>> for TlsConnector {
     fn from(config: Arc<ClientConfig>) -> TlsConnector {
         let config = Arc::new(RwLock::new(config));
-        TlsConnector { config, keys: None, sessions_max: 0, handshake_timeout: handshake::TIMEOUT }
+        TlsConnector {
+            config,
+            keys: None,
+            trust: None,
+            sessions_max: 0,
+            handshake_timeout: handshake::TIMEOUT,
+        }
     }
 }
 
@@ -259,9 +309,12 @@ impl TlsConnectorBuilder {
     ///
     /// No roots, roots or identities that cannot be used, settings that do not go together.
     pub fn build(self) -> Result<TlsConnector, TlsError> {
-        let (verifier, issuers_max) = (self.verifier()?, self.issuers_max);
-        let verifier = Arc::new(bounded::Bounded { verifier, issuers_max });
-        let TlsConnectorBuilder { provider, identities, .. } = self;
+        let TlsConnectorBuilder {
+            provider, identities, roots, issuers_max, accepts_anyone, ..
+        } = self;
+        let crypto = provider.crypto.clone();
+        let trust = Trust { roots, crypto, issuers_max, accepts_anyone };
+        let verifier = trust.verifier()?;
         let builder = ClientConfig::builder_with_provider(provider.crypto.clone())
             .with_protocol_versions(versions(self.only_tls13))
             .map_err(TlsError::settings)?
@@ -282,32 +335,66 @@ impl TlsConnectorBuilder {
         }
         let config = Arc::new(RwLock::new(Arc::new(config)));
         let (sessions_max, handshake_timeout) = (self.sessions_max, self.handshake_timeout);
-        Ok(TlsConnector { config, keys, sessions_max, handshake_timeout })
+        let trust = Some(Arc::new(Mutex::new(trust)));
+        Ok(TlsConnector { config, keys, trust, sessions_max, handshake_timeout })
+    }
+}
+
+/// What servers are verified with.
+struct Trust {
+    roots: Roots,
+    crypto: Arc<CryptoProvider>,
+    issuers_max: usize,
+    accepts_anyone: bool,
+}
+
+impl Trust {
+    /// And a verifier, if the roots are others now. It blocks.
+    fn reload(&mut self, always: bool) -> (Reloaded, Option<Arc<dyn ServerCertVerifier>>) {
+        let mut roots = self.roots.clone();
+        let mut reloaded = roots.reload(always);
+        let former = std::mem::replace(&mut self.roots, roots);
+        if !reloaded.has_changed {
+            return (reloaded, None);
+        }
+        match self.verifier() {
+            Ok(verifier) => (reloaded, Some(verifier)),
+            Err(error) => {
+                self.roots = former;
+                reloaded.has_changed = false;
+                reloaded.errors.push(error);
+                (reloaded, None)
+            }
+        }
     }
 
     fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
-        let crypto = self.provider.crypto.clone();
+        let (verifier, issuers_max) = (self.unbounded_verifier()?, self.issuers_max);
+        Ok(Arc::new(bounded::Bounded { verifier, issuers_max }))
+    }
+
+    fn unbounded_verifier(&self) -> Result<Arc<dyn ServerCertVerifier>, TlsError> {
+        let crypto = self.crypto.clone();
         if self.accepts_anyone {
             return Ok(Arc::new(AcceptAnyone::new(crypto)));
         }
         #[cfg(feature = "tls-platform-roots")]
         if self.roots.has_platform {
-            if self.roots.store.roots.len() > self.roots.certificates.len() {
+            let Some(extra) = self.roots.certificates() else {
                 return Err(TlsError::settings(
                     "the system's roots cannot be joined by Mozilla's: take one of them",
                 ));
-            }
-            let extra = self.roots.certificates.iter().cloned();
+            };
             let verifier = rustls_platform_verifier::Verifier::new_with_extra_roots(extra, crypto);
             return Ok(Arc::new(verifier.map_err(|error| {
                 TlsError::settings(format_args!("the system's roots cannot be used: {error}"))
             })?));
         }
-        if self.roots.store.is_empty() {
+        let store = self.roots.store();
+        if store.is_empty() {
             return Err(TlsError::settings("nobody is trusted: give the connector roots"));
         }
-        let roots = Arc::new(self.roots.store.clone());
-        let verifier = WebPkiServerVerifier::builder_with_provider(roots, crypto).build();
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(store), crypto).build();
         Ok(verifier.map_err(TlsError::settings)?)
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::{TlsError, pem};
@@ -32,10 +32,10 @@ struct Marks {
 }
 
 impl Stamp {
-    fn of(paths: [&Path; 2]) -> Result<Stamp, TlsError> {
+    fn of(paths: &[&Path]) -> Result<Stamp, TlsError> {
         let mut files = Vec::with_capacity(paths.len());
         let mut is_settled = true;
-        for path in paths {
+        for &path in paths {
             let metadata = fs::metadata(path)
                 .map_err(|source| TlsError::File { path: path.to_owned(), source })?;
             files.push(Marks::of(&metadata));
@@ -45,8 +45,7 @@ impl Stamp {
     }
 
     /// Whether the files are certainly the same. If they cannot be looked at, reading them will say why.
-    pub(crate) fn still_holds(&self, paths: [&PathBuf; 2]) -> bool {
-        let paths = paths.map(PathBuf::as_path);
+    pub(crate) fn still_holds(&self, paths: &[&Path]) -> bool {
         self.is_settled && Stamp::of(paths).is_ok_and(|now| now.files == self.files)
     }
 }
@@ -68,14 +67,11 @@ fn is_old(metadata: &fs::Metadata) -> io::Result<bool> {
     Ok(age.is_ok_and(|age| age >= UNSETTLED))
 }
 
-/// Reads both, again if one of them is exchanged meanwhile: a certificate would come with the key of another one.
-pub(crate) fn read_together(
-    paths: [impl AsRef<Path>; 2],
-) -> Result<([Vec<u8>; 2], Stamp), TlsError> {
-    let paths = [paths[0].as_ref(), paths[1].as_ref()];
+/// Reads all, again if one of them is exchanged meanwhile: a certificate would come with the key of another one.
+pub(crate) fn read_together(paths: &[&Path]) -> Result<(Vec<Vec<u8>>, Stamp), TlsError> {
     for _ in 0..ATTEMPTS {
         let stamp = Stamp::of(paths)?;
-        let texts = [pem::read(paths[0])?, pem::read(paths[1])?];
+        let texts = paths.iter().map(|path| pem::read(path)).collect::<Result<_, _>>()?;
         if Stamp::of(paths)?.files == stamp.files {
             return Ok((texts, stamp));
         }

@@ -119,7 +119,7 @@ impl Source {
         let Source::Files { certificates, key } = &self else {
             return Err(TlsError::settings("an identity in memory cannot be read again"));
         };
-        let (texts, stamp) = files::read_together([certificates, key])?;
+        let (texts, stamp) = files::read_together(&[certificates, key])?;
         let chain = pem::certificates(&texts[0], &certificates.display().to_string())?;
         let key = pem::key(&texts[1], &key.display().to_string())?;
         Ok(Identity { chain, key, stamp: Some(stamp), source: self })
@@ -160,7 +160,7 @@ impl Loaded {
     ) -> Result<Option<Loaded>, TlsError> {
         let Source::Files { certificates, key } = &self.source else { return Ok(None) };
         if let Some(stamp) = &self.stamp {
-            if !always && stamp.still_holds([certificates, key]) {
+            if !always && stamp.still_holds(&[certificates, key]) {
                 return Ok(None);
             }
         }

@@ -1,14 +1,17 @@
 //! The identities of a connector or an acceptor: which one is presented, and how others take their place.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use smolkit_runtime::time;
 
 use super::identity::{Identity, Loaded};
 use super::{Provider, TlsError};
@@ -130,11 +133,36 @@ pub(crate) struct Reloaded {
 }
 
 impl Reloaded {
+    pub(crate) fn and(mut self, other: Reloaded) -> Reloaded {
+        self.has_changed |= other.has_changed;
+        self.errors.extend(other.errors);
+        self
+    }
+
     pub(crate) fn into_result(mut self) -> Result<bool, TlsError> {
         match self.errors.len() {
             0 => Ok(self.has_changed),
             1 => Err(self.errors.remove(0)),
             _ => Err(TlsError::Several(self.errors)),
+        }
+    }
+}
+
+/// Reads again every so often, for ever, and says what came of it.
+pub(crate) async fn watch<F: Future<Output = Reloaded>>(
+    every: Duration,
+    reload: impl Fn() -> F,
+    mut report: impl FnMut(Result<(), TlsError>),
+) -> Infallible {
+    loop {
+        time::sleep(every).await;
+        let reloaded = reload().await;
+        // One that stays broken does not hide what becomes of the others.
+        if reloaded.has_changed {
+            report(Ok(()));
+        }
+        if let Err(error) = reloaded.into_result() {
+            report(Err(error));
         }
     }
 }
@@ -178,7 +206,6 @@ impl fmt::Debug for Keys {
 mod tests {
     use std::sync::mpsc;
     use std::thread;
-    use std::time::Duration;
 
     use super::*;
 

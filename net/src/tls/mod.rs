@@ -36,6 +36,7 @@
 //! - [`Provider`]: whose cryptography. [`rustls`]: for settings that are not here; a `ClientConfig` or `ServerConfig` converts.
 //!
 //! TLS 1.2 and 1.3, and of 1.2 only what is not known to be weak: no older protocol, no renegotiation, no compression, no CBC, no RSA key exchange. Early data (0-RTT) is neither sent nor accepted.
+//! Whether a certificate was revoked is not asked: no CRL is read, and no OCSP. Where the system verifies, that is its own affair ([`Roots`]).
 //! A process-wide default provider is neither used nor set.
 //!
 //! # Limits

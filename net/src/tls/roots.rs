@@ -1,10 +1,12 @@
 //! Whose certificates are trusted to issue others.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 
+use super::files::{self, Stamp};
+use super::keys::Reloaded;
 use super::{TlsError, pem};
 
 /// Whose certificates are trusted to issue those of the other end.
@@ -16,16 +18,31 @@ use super::{TlsError, pem};
 /// | [`pem_file`](Roots::pem_file), [`pem`](Roots::pem) | none | nothing |
 #[derive(Clone, Debug)]
 pub struct Roots {
-    pub(crate) store: RootCertStore,
-    pub(crate) certificates: Vec<CertificateDer<'static>>,
+    /// Those that come from no file.
+    memory: Certificates,
+    files: Vec<RootsFile>,
     pub(crate) has_platform: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Certificates {
+    store: RootCertStore,
+    /// What the store is made of. Mozilla's are in the store alone.
+    certificates: Vec<CertificateDer<'static>>,
+}
+
+#[derive(Clone, Debug)]
+struct RootsFile {
+    path: PathBuf,
+    stamp: Stamp,
+    roots: Certificates,
 }
 
 impl Roots {
     /// Nobody.
     pub fn none() -> Roots {
-        let store = RootCertStore::empty();
-        Roots { store, certificates: Vec::new(), has_platform: false }
+        let memory = Certificates { store: RootCertStore::empty(), certificates: Vec::new() };
+        Roots { memory, files: Vec::new(), has_platform: false }
     }
 
     /// Whom the system trusts. On Linux and BSD `SSL_CERT_FILE` and `SSL_CERT_DIR` say where to look for them instead.
@@ -38,18 +55,17 @@ impl Roots {
     #[cfg(feature = "tls-webpki-roots")]
     pub fn webpki() -> Roots {
         let mut roots = Roots::none();
-        roots.store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        roots.memory.store.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         roots
     }
 
-    /// The certificates in a PEM file, such as that of a private authority.
+    /// The certificates in a PEM file, such as that of a private authority. A connector can [read it again](super::TlsConnector::reload).
     ///
     /// # Errors
     ///
     /// What is wrong with the file.
     pub fn pem_file(path: impl AsRef<Path>) -> Result<Roots, TlsError> {
-        let path = path.as_ref();
-        Roots::read(&pem::read(path)?, &path.display().to_string())
+        Ok(Roots { files: vec![RootsFile::read(path.as_ref())?], ..Roots::none() })
     }
 
     /// The certificates in PEM text.
@@ -58,24 +74,74 @@ impl Roots {
     ///
     /// What is wrong with the text.
     pub fn pem(text: &[u8]) -> Result<Roots, TlsError> {
-        Roots::read(text, "the text with root certificates given in memory")
-    }
-
-    fn read(text: &[u8], origin: &str) -> Result<Roots, TlsError> {
-        let mut roots = Roots::none();
-        for certificate in pem::certificates(text, origin)? {
-            let unusable = |source| TlsError::Unusable { origin: origin.to_owned(), source };
-            roots.store.add(certificate.clone()).map_err(unusable)?;
-            roots.certificates.push(certificate);
-        }
-        Ok(roots)
+        let memory = Certificates::read(text, "the text with root certificates given in memory")?;
+        Ok(Roots { memory, ..Roots::none() })
     }
 
     /// These and those.
     pub fn and(mut self, others: Roots) -> Roots {
-        self.store.roots.extend(others.store.roots);
-        self.certificates.extend(others.certificates);
+        self.memory.store.roots.extend(others.memory.store.roots);
+        self.memory.certificates.extend(others.memory.certificates);
+        self.files.extend(others.files);
         self.has_platform |= others.has_platform;
         self
+    }
+
+    /// All but the system's.
+    pub(crate) fn store(&self) -> RootCertStore {
+        let mut store = self.memory.store.clone();
+        for file in &self.files {
+            store.extend(file.roots.store.roots.iter().cloned());
+        }
+        store
+    }
+
+    /// All but the system's. `None`: Mozilla's are among them, which are no whole certificates.
+    #[cfg(feature = "tls-platform-roots")]
+    pub(crate) fn certificates(&self) -> Option<Vec<CertificateDer<'static>>> {
+        if self.memory.store.roots.len() > self.memory.certificates.len() {
+            return None;
+        }
+        let of_files = self.files.iter().flat_map(|file| &file.roots.certificates);
+        Some(self.memory.certificates.iter().chain(of_files).cloned().collect())
+    }
+
+    /// Reads files again: all of them, or those that seem to have changed. What fails stays as it is. It blocks.
+    pub(crate) fn reload(&mut self, always: bool) -> Reloaded {
+        let mut reloaded = Reloaded::default();
+        for file in &mut self.files {
+            if !always && file.stamp.still_holds(&[&file.path]) {
+                continue;
+            }
+            match RootsFile::read(&file.path) {
+                Ok(replacement) => {
+                    reloaded.has_changed |=
+                        replacement.roots.certificates != file.roots.certificates;
+                    *file = replacement;
+                }
+                Err(error) => reloaded.errors.push(error),
+            }
+        }
+        reloaded
+    }
+}
+
+impl RootsFile {
+    fn read(path: &Path) -> Result<RootsFile, TlsError> {
+        let (texts, stamp) = files::read_together(&[path])?;
+        let roots = Certificates::read(&texts[0], &path.display().to_string())?;
+        Ok(RootsFile { path: path.to_owned(), stamp, roots })
+    }
+}
+
+impl Certificates {
+    fn read(text: &[u8], origin: &str) -> Result<Certificates, TlsError> {
+        let certificates = pem::certificates(text, origin)?;
+        let mut store = RootCertStore::empty();
+        for certificate in &certificates {
+            let unusable = |source| TlsError::Unusable { origin: origin.to_owned(), source };
+            store.add(certificate.clone()).map_err(unusable)?;
+        }
+        Ok(Certificates { store, certificates })
     }
 }
