@@ -6,6 +6,18 @@ use std::os::fd::AsFd;
 /// The process at the other end of a Unix socket, as it was when the connection was made.
 ///
 /// The kernel vouches for it; the process may have ended since, and its number may be another one's.
+///
+/// # Examples
+///
+/// ```
+/// use smolkit_net::unix::UnixStream;
+///
+/// let (one, _other) = UnixStream::pair()?;
+/// let peer = one.peer_cred()?;
+/// assert_eq!(peer.uid(), rustix::process::geteuid().as_raw());
+/// println!("process {:?} of group {}", peer.pid(), peer.gid());
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Credentials {
     uid: u32,

@@ -42,12 +42,29 @@ pub struct UnixDatagram {
 }
 
 impl UnixDatagram {
-    /// A socket with a path of the file system, which must not exist yet.
+    /// A socket with a path of the file system, which must not exist yet. The file stays behind when it is dropped.
     ///
     /// # Errors
     ///
-    /// `AddrInUse` if something has that path; `InvalidInput` if it is too long (108 bytes on Linux) or contains a zero;
+    /// `AddrInUse` if something has that path; `InvalidInput` if it is too long (more than 107 bytes on Linux) or contains a zero;
     /// `NotFound`, `PermissionDenied` and the others of `bind(2)`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use smolkit_net::unix::UnixDatagram;
+    /// # use smolkit_runtime as smolkit;
+    ///
+    /// # let path = std::env::temp_dir().join(format!("smolkit-unix-datagram-{}", std::process::id()));
+    /// smolkit::block_on(async {
+    ///     let receiver = UnixDatagram::bind(&path)?;
+    ///     UnixDatagram::unbound()?.send_to(b"ping", &path).await?;
+    ///     let (count, from) = receiver.recv_from(&mut [0; 16]).await?;
+    ///     assert!(count == 4 && from.is_unnamed());
+    ///     std::fs::remove_file(&path)
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixDatagram> {
         UnixDatagram::try_from(std::os::unix::net::UnixDatagram::bind(path)?)
     }
@@ -84,7 +101,8 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// `NotFound` if nothing has that path; `ConnectionRefused` if its socket is gone; the others of `connect(2)`.
+    /// `NotFound` if nothing has that path; `ConnectionRefused` if its socket is gone; EPROTOTYPE if it is of another type; `InvalidInput` for what can be no path of a
+    /// socket; `PermissionDenied` and the others of `connect(2)`.
     pub fn connect<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
         self.inner.get_ref().connect(path)
     }
@@ -111,7 +129,7 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// `NotConnected`.
+    /// `NotConnected` if it is to none; the others of `getpeername(2)`.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.inner.get_ref().peer_addr()
     }
@@ -120,7 +138,7 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// `NotConnected`; the others of `getsockopt(2)`.
+    /// `NotConnected` if it is no part of a pair; the others of `getsockopt(2)`.
     pub fn peer_cred(&self) -> io::Result<Credentials> {
         credentials::of(self)
     }
@@ -138,7 +156,8 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// `NotFound` if nothing has that path; `ConnectionRefused` if its socket is gone; EMSGSIZE if it is too long; the others of `sendto(2)`.
+    /// `NotFound` if nothing has that path; `ConnectionRefused` if its socket is gone; `InvalidInput` for what can be no path of a socket; EMSGSIZE if the datagram is
+    /// longer than the send buffer; the others of `sendto(2)`.
     pub async fn send_to<P: AsRef<Path>>(&self, buf: &[u8], path: P) -> io::Result<usize> {
         self.send_to_unix(buf, addr::from_std(&SocketAddr::from_pathname(path)?)?).await
     }
@@ -171,7 +190,7 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// `NotConnected`; `ConnectionRefused` or `ConnectionReset` if the receiver is gone; the others of `send(2)`.
+    /// `NotConnected`; `ConnectionRefused` or `ConnectionReset` if the receiver is gone; EMSGSIZE if the datagram is longer than the send buffer; the others of `send(2)`.
     pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
         self.inner.write_with(|io| Ok(rustix::net::send(io, buf, NO_SIGNAL)?)).await
     }
@@ -180,7 +199,7 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// `NotConnected`.
+    /// Those of `shutdown(2)`. On Linux none, even if it is not connected.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.inner.get_ref().shutdown(how)
     }

@@ -15,6 +15,31 @@ use crate::stream::{IOV_MAX, NO_SIGNAL};
 pub const FDS_MAX: usize = 253;
 
 /// What came with descriptors.
+///
+/// # Examples
+///
+/// ```
+/// use std::fs::File;
+/// use std::io::{IoSlice, IoSliceMut};
+/// use std::os::fd::AsFd;
+/// use smolkit_net::unix::UnixStream;
+/// # use smolkit_runtime as smolkit;
+///
+/// smolkit::block_on(async {
+///     // Mostly these are two processes.
+///     let (one, other) = UnixStream::pair()?;
+///     let file = File::open("Cargo.toml")?;
+///     one.send_with_fds(&[IoSlice::new(b"file")], &[file.as_fd()]).await?;
+///
+///     let mut buffer = [0; 16];
+///     let mut received = other.recv_with_fds(&mut [IoSliceMut::new(&mut buffer)]).await?;
+///     assert_eq!(&buffer[..received.count], b"file");
+///     let same = File::from(received.fds.remove(0));
+///     assert_eq!(same.metadata()?.len(), file.metadata()?.len());
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Received {
@@ -107,10 +132,18 @@ macro_rules! fd_passing {
             /// [`FDS_MAX`](crate::unix::FDS_MAX) descriptors. Of more than 1,024 buffers a stream takes the first ones; where messages have borders
             /// they are an error (EMSGSIZE).
             ///
+            /// # Cancel safety
+            ///
+            /// A dropped call has sent nothing.
+            ///
             /// # Errors
             ///
             /// `InvalidInput` for too many descriptors, or in a stream for descriptors without a byte; ETOOMANYREFS if too many are under
             /// way; the others of `sendmsg(2)`.
+            ///
+            /// # Examples
+            ///
+            /// See [`Received`](crate::unix::Received).
             pub async fn send_with_fds(
                 &self,
                 bufs: &[std::io::IoSlice<'_>],
@@ -123,6 +156,10 @@ macro_rules! fd_passing {
             }
 
             /// Waits for bytes and takes the descriptors that come with them. A plain read drops descriptors.
+            ///
+            /// # Cancel safety
+            ///
+            /// A dropped call has taken nothing out of the socket.
             ///
             /// # Errors
             ///

@@ -25,18 +25,22 @@ use crate::conversions::conversions;
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use futures_lite::StreamExt;
-/// use smolkit_net::unix::UnixListener;
+/// use smolkit_net::unix::{UnixListener, UnixStream};
 /// # use smolkit_runtime as smolkit;
 ///
+/// # let path = std::env::temp_dir().join(format!("smolkit-unix-listener-{}", std::process::id()));
 /// smolkit::block_on(async {
-///     let listener = UnixListener::bind("/run/service.sock")?;
+///     let listener = UnixListener::bind(&path)?;
+///     let client = UnixStream::connect(&path).await?;
 ///     let mut incoming = listener.incoming();
 ///     while let Some(stream) = incoming.next().await {
 ///         println!("{:?} is there", stream?.peer_cred()?);
+/// #       break;
 ///     }
-///     std::io::Result::Ok(())
+/// #   drop(client);
+///     std::fs::remove_file(&path)
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
@@ -50,7 +54,7 @@ impl UnixListener {
     ///
     /// # Errors
     ///
-    /// `AddrInUse` if something has that path; `InvalidInput` if it is too long (108 bytes on Linux) or contains a zero;
+    /// `AddrInUse` if something has that path; `InvalidInput` if it is empty, too long (more than 107 bytes on Linux) or contains a zero;
     /// `NotFound`, `PermissionDenied` and the others of `bind(2)`.
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixListener> {
         UnixListener::bind_addr(&SocketAddr::from_pathname(path)?)
@@ -77,12 +81,16 @@ impl UnixListener {
     }
 
     /// [`accept`](UnixListener::accept) as a poll function, for one task at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](UnixListener::accept).
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
         let (stream, addr) = ready!(self.inner.poll_read_with(cx, accept))?;
         Poll::Ready(Ok((UnixStream::accepted(stream), addr)))
     }
 
-    /// Connections as they come. The stream never ends.
+    /// Connections as they come. The stream never ends; its errors are those of [`accept`](UnixListener::accept), and it goes on after them.
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming { listener: self }
     }

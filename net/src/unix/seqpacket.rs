@@ -70,6 +70,12 @@ impl UnixSeqpacket {
 
     /// Connects to an address: a path, or on Linux an abstract name.
     ///
+    /// Waits while the listener's queue is full, however long that takes.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends the attempt.
+    ///
     /// # Errors
     ///
     /// As [`connect`](UnixSeqpacket::connect); `InvalidInput` if the address is unnamed.
@@ -132,7 +138,7 @@ impl UnixSeqpacket {
     ///
     /// # Errors
     ///
-    /// `NotConnected` if the connection is gone.
+    /// Those of `getpeername(2)`. On Linux none, even if the other end is closed.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.inner.get_ref().peer_addr()
     }
@@ -150,7 +156,7 @@ impl UnixSeqpacket {
     ///
     /// # Errors
     ///
-    /// `NotConnected` if the connection is gone.
+    /// Those of `shutdown(2)`. On Linux none, even if the other end is closed.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.inner.get_ref().shutdown(how)
     }
@@ -158,9 +164,34 @@ impl UnixSeqpacket {
 
 /// A socket that accepts [`UnixSeqpacket`] connections.
 ///
+/// Its file stays behind when it is dropped, and a later `bind` to the same path fails with `AddrInUse` until somebody removes it.
+///
 /// # Cancel safety
 ///
 /// Dropping `accept` loses no connection: it stays in the kernel's queue.
+///
+/// # Platform
+///
+/// Linux and the BSDs; elsewhere the functions that make one fail.
+///
+/// # Examples
+///
+/// ```
+/// use smolkit_net::unix::{UnixSeqpacket, UnixSeqpacketListener};
+/// # use smolkit_runtime as smolkit;
+///
+/// # let path = std::env::temp_dir().join(format!("smolkit-unix-seqpacket-{}", std::process::id()));
+/// # #[cfg(target_os = "linux")]
+/// smolkit::block_on(async {
+///     let listener = UnixSeqpacketListener::bind(&path)?;
+///     let client = UnixSeqpacket::connect(&path).await?;
+///     let (server, _) = listener.accept().await?;
+///     client.send(b"a message").await?;
+///     assert_eq!(server.recv(&mut [0; 64]).await?, 9);
+///     std::fs::remove_file(&path)
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct UnixSeqpacketListener {
     inner: Arc<Async<std::os::unix::net::UnixListener>>,
@@ -186,7 +217,7 @@ impl UnixSeqpacketListener {
         Ok(UnixSeqpacketListener::from(Async::new_nonblocking(socket.into())?))
     }
 
-    /// Waits for a connection.
+    /// Waits for a connection. The address is that of the other end, which is mostly unnamed.
     ///
     /// # Errors
     ///

@@ -33,16 +33,25 @@ use crate::sys;
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
-/// use smolkit_net::unix::UnixStream;
+/// use smolkit_net::unix::{UnixListener, UnixStream};
 /// # use smolkit_runtime as smolkit;
 ///
+/// # let path = std::env::temp_dir().join(format!("smolkit-unix-stream-{}", std::process::id()));
 /// smolkit::block_on(async {
-///     let mut stream = UnixStream::connect("/run/docker.sock").await?;
-///     stream.write_all(b"GET /version HTTP/1.0\r\n\r\n").await?;
+/// #   let listener = UnixListener::bind(&path)?;
+/// #   let _service = smolkit::spawn(async move {
+/// #       let (mut stream, _) = listener.accept().await?;
+/// #       stream.read_exact(&mut [0; 8]).await?;
+/// #       stream.write_all(b"1.0\n").await
+/// #   });
+///     let mut stream = UnixStream::connect(&path).await?;
+///     stream.write_all(b"version\n").await?;
 ///     let mut answer = String::new();
 ///     stream.read_to_string(&mut answer).await?;
+///     assert_eq!(answer, "1.0\n");
+/// #   std::fs::remove_file(&path)?;
 ///     std::io::Result::Ok(())
 /// })?;
 /// # std::io::Result::Ok(())
@@ -64,7 +73,7 @@ impl UnixStream {
     /// # Errors
     ///
     /// `NotFound` if nothing has that path; `ConnectionRefused` if nobody listens there any more; `PermissionDenied` and the others of
-    /// `connect(2)`; `InvalidInput` or `InvalidFilename` for what can be no path of a socket.
+    /// `connect(2)`, such as EPROTOTYPE if a socket of another type has it; `InvalidInput` or `InvalidFilename` for what can be no path of a socket.
     pub async fn connect<P: AsRef<Path>>(path: P) -> io::Result<UnixStream> {
         let addr = addr::from_path(path.as_ref())?;
         let socket = connect::connect(addr, Type::STREAM).await?;
@@ -72,6 +81,12 @@ impl UnixStream {
     }
 
     /// Connects to an address: a path, or on Linux an abstract name.
+    ///
+    /// Waits while the listener's queue is full, however long that takes.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends the attempt.
     ///
     /// # Errors
     ///
@@ -109,7 +124,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// `NotConnected` if the connection is gone.
+    /// Those of `getpeername(2)`. On Linux none, even if the other end is closed.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.inner.get_ref().peer_addr()
     }
@@ -127,7 +142,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// `NotConnected` if the connection is gone.
+    /// Those of `shutdown(2)`. On Linux none, even if the other end is closed.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.inner.get_ref().shutdown(how)
     }
