@@ -10,6 +10,19 @@ use super::successor;
 use crate::sys;
 
 /// The variables that tell a process about its inherited sockets, for commands that must not pass them on (`Command::env_remove`).
+///
+/// # Examples
+///
+/// ```
+/// use smolkit_net::handover::VARIABLES;
+///
+/// let mut command = std::process::Command::new("true");
+/// for name in VARIABLES {
+///     command.env_remove(name);
+/// }
+/// assert!(command.status()?.success());
+/// # std::io::Result::Ok(())
+/// ```
 pub const VARIABLES: [&str; 5] =
     ["LISTEN_PID", "LISTEN_PIDFDID", "LISTEN_FDS", "LISTEN_FDNAMES", successor::HANDOVER_VARIABLE];
 
@@ -27,7 +40,11 @@ impl Sockets {
     /// # Errors
     ///
     /// `ResourceBusy` if they were taken before; `InvalidData` if the variables contradict themselves, or name a descriptor that is not open, or that
-    /// this process has opened itself.
+    /// this process has opened itself. From a predecessor also those of [`receive`](Sockets::receive). What could not be taken over stays lost: there is no second try.
+    ///
+    /// # Examples
+    ///
+    /// See [`handover`](super).
     pub fn inherited() -> io::Result<Sockets> {
         let variable = |name| env::var(name).ok();
         let own = std::process::id();

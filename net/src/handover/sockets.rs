@@ -16,6 +16,26 @@ use crate::{TcpListener, TcpStream, UdpSocket};
 /// # Limits
 ///
 /// 253 sockets ([`FDS_MAX`](crate::unix::FDS_MAX)) with names of 255 bytes, where they go to another process.
+///
+/// # Examples
+///
+/// ```
+/// use std::net::{TcpListener, UdpSocket};
+/// use smolkit_net::handover::Sockets;
+///
+/// let (listener, socket) = (TcpListener::bind("127.0.0.1:0")?, UdpSocket::bind("127.0.0.1:0")?);
+/// let mut sockets = Sockets::new();
+/// sockets.add("http", &listener)?;
+/// sockets.add("dns", &socket)?;
+/// assert_eq!(sockets.names().collect::<Vec<_>>(), ["http", "dns"]);
+///
+/// let taken = sockets.tcp_listener("http")?.expect("it was added");
+/// assert_eq!(taken.local_addr()?, listener.local_addr()?);
+/// // What is something else stays in the set.
+/// assert!(sockets.tcp_listener("dns").is_err());
+/// assert_eq!(sockets.len(), 1);
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Default)]
 pub struct Sockets {
     pub(super) entries: Vec<Entry>,
@@ -70,7 +90,7 @@ impl Sockets {
         self.entries.iter().map(|entry| entry.name.as_str())
     }
 
-    /// Takes a descriptor, whatever it is. systemd passes FIFOs and files too, if it is told to.
+    /// Takes a descriptor, whatever it is. systemd passes FIFOs and files too, if it is told to. `None` if there is none of this name.
     pub fn fd<'a>(&mut self, name: impl Into<Option<&'a str>>) -> Option<OwnedFd> {
         let index = self.find(name.into())?;
         Some(self.entries.remove(index).fd)
@@ -82,7 +102,7 @@ impl Sockets {
     ///
     /// # Errors
     ///
-    /// `BrokenPipe` if the predecessor has ended meanwhile; the sockets are this process's all the same.
+    /// `BrokenPipe` if the predecessor has ended meanwhile, and the others of `send(2)`; the sockets are this process's all the same. A second call does nothing.
     pub fn ready(&mut self) -> io::Result<()> {
         match self.predecessor.take() {
             Some(stream) => super::successor::say_ready(&stream),
@@ -122,7 +142,7 @@ macro_rules! takers {
                 ///
                 /// # Errors
                 ///
-                /// `InvalidInput` if it is something else, which stays in the set; those of the registration with the poller.
+                /// `InvalidInput` if it is something else, which stays in the set; as [`Async::new`](smolkit_runtime::Async::new), and then it is closed.
                 pub fn $method<'a>(
                     &mut self,
                     name: impl Into<Option<&'a str>>,

@@ -15,7 +15,7 @@ use crate::stream::NO_SIGNAL;
 use crate::sys;
 use crate::unix::{FDS_MAX, Received, UnixStream, check_fds, recv_fds, send_fds};
 
-/// The variable by which a successor finds the descriptor that its predecessor has left to it.
+/// The variable ([`Successor::variable`]) by which a successor finds the descriptor that its predecessor has left to it.
 pub const HANDOVER_VARIABLE: &str = "SMOLKIT_HANDOVER";
 
 const READY: &[u8] = b"\n";
@@ -26,6 +26,34 @@ const MESSAGE_MAX: usize = FDS_MAX * 256;
 /// A process that takes over, as its predecessor sees it.
 ///
 /// Dropping it withdraws nothing: the sockets are on their way.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::future;
+/// use smolkit_net::TcpListener;
+/// use smolkit_net::handover::Sockets;
+/// # use smolkit_net::unix::UnixStream;
+/// # use smolkit_runtime as smolkit;
+///
+/// smolkit::block_on(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let mut sockets = Sockets::new();
+///     sockets.add("http", &listener)?;
+/// #   let (stream, other) = UnixStream::pair()?;
+/// #   let _other = smolkit::spawn(async { Sockets::receive(other).await?.ready() });
+///     let successor = sockets.send(stream).await?;
+///     let accepting = async {
+///         loop {
+///             let (stream, _) = listener.accept().await?;
+///             drop(stream);
+///         }
+///     };
+///     // Accepts until the successor does.
+///     future::or(accepting, successor.ready()).await
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct Successor {
     stream: UnixStream,
@@ -41,11 +69,11 @@ impl Successor {
     ///
     /// # Cancel safety
     ///
-    /// It can be asked again.
+    /// Dropping it loses nothing: it can be asked again.
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof` if the successor has ended, or has dropped what it got, before it was ready: this process goes on then.
+    /// `UnexpectedEof` if the successor has ended, or has dropped what it got, before it was ready: this process goes on then. The others of reading.
     pub async fn ready(&self) -> io::Result<()> {
         match self.stream.clone().read(&mut [0]).await {
             Ok(1..) => return Ok(()),
@@ -124,7 +152,11 @@ impl Sockets {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if there are none, or more than 253; `BrokenPipe` if the other side has gone.
+    /// `InvalidInput` if there are none, or more than 253; `BrokenPipe` or `ConnectionReset` if the other side has gone; ETOOMANYREFS if too many descriptors are under way.
+    ///
+    /// # Examples
+    ///
+    /// See [`receive`](Sockets::receive).
     pub async fn send(&self, stream: UnixStream) -> io::Result<Successor> {
         let message = self.message()?;
         let mut sent = stream.send_with_fds(&[IoSlice::new(&message)], &self.fds()).await?;
@@ -142,7 +174,7 @@ impl Sockets {
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof` if the other side has ended; `InvalidData` if it has sent something else; EMFILE if this process must not open that many.
+    /// `UnexpectedEof` or `ConnectionReset` if the other side has ended; `InvalidData` if it has sent something else; EMFILE if this process must not open that many.
     ///
     /// # Examples
     ///
