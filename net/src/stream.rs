@@ -13,6 +13,26 @@ use smolkit_runtime::Async;
 /// A connected stream socket: [`TcpStream`](crate::TcpStream) or [`UnixStream`](crate::unix::UnixStream).
 ///
 /// It cannot be implemented outside of this crate.
+///
+/// # Examples
+///
+/// ```
+/// use std::fs::File;
+/// use std::io;
+/// use smolkit_net::unix::UnixStream;
+/// use smolkit_net::{FileRange, StreamSocket, copy};
+/// # use smolkit_runtime as smolkit;
+///
+/// /// Sends a file, by whatever the client has come.
+/// async fn send(file: &File, to: &impl StreamSocket) -> io::Result<u64> {
+///     copy(&FileRange::new(file, ..), to).await
+/// }
+///
+/// let file = File::open("Cargo.toml")?;
+/// let (socket, _peer) = UnixStream::pair()?;
+/// assert_eq!(smolkit::block_on(send(&file, &socket))?, file.metadata()?.len());
+/// # io::Result::Ok(())
+/// ```
 pub trait StreamSocket: socket::Socket {}
 
 /// Keeps the trait's methods out of the public interface.

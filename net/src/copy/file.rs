@@ -36,6 +36,10 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// `InvalidInput` if it is no regular file; those of reading and of writing. A file that ends before the range does is no error: the copy says
 /// how many bytes there were.
 ///
+/// # Panics
+///
+/// If something has to be read on a thread after [`blocking::shutdown`](smolkit_runtime::blocking::shutdown).
+///
 /// # Platform
 ///
 /// On Linux `sendfile`, but in programs that have set SIGPIPE back to its default (it could not be told to spare them); elsewhere a thread reads.

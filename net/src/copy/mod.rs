@@ -18,6 +18,10 @@ const BUFFER_BYTES: usize = 16 * 1024;
 /// What [`copy`] takes bytes from: a [`TcpStream`](crate::TcpStream), a [`UnixStream`](crate::unix::UnixStream), or a [`FileRange`].
 ///
 /// It cannot be implemented outside of this crate.
+///
+/// # Examples
+///
+/// See [`copy`] and [`FileRange`].
 pub trait CopySource: source::Source {}
 
 /// Keeps the trait's methods out of the public interface.
@@ -44,12 +48,35 @@ mod source {
 ///
 /// # Errors
 ///
-/// Those of reading and of writing; `WriteZero` if the second stream takes nothing.
+/// Those of reading and of writing; `WriteZero` if the second stream takes nothing. Of a [`FileRange`] also [its own](FileRange#errors).
 ///
 /// # Platform
 ///
 /// Linux splices; elsewhere, and in programs that have set SIGPIPE back to its default (`splice` could not be told to spare
 /// them), the buffer serves alone.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+/// use smolkit_net::copy;
+/// use smolkit_net::unix::UnixStream;
+/// # use smolkit_runtime as smolkit;
+///
+/// smolkit::block_on(async {
+///     let (mut sender, from) = UnixStream::pair()?;
+///     let (to, mut receiver) = UnixStream::pair()?;
+///     sender.write_all(b"hello").await?;
+///     sender.close().await?;
+///     assert_eq!(copy(&from, &to).await?, 5);
+///     drop(to);
+///     let mut text = String::new();
+///     receiver.read_to_string(&mut text).await?;
+///     assert_eq!(text, "hello");
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 pub async fn copy<R: CopySource, W: StreamSocket>(from: &R, to: &W) -> io::Result<u64> {
     from.copy_to(to).await
 }
@@ -77,22 +104,33 @@ impl<S: StreamSocket> source::Source for S {
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
+/// use futures_lite::{AsyncReadExt, AsyncWriteExt};
 /// use smolkit_net::{TcpListener, TcpStream, copy_bidirectional};
+/// # use smolkit_net::copy;
 /// # use smolkit_runtime as smolkit;
 ///
 /// smolkit::block_on(async {
-///     let listener = TcpListener::bind("127.0.0.1:8080").await?;
-///     loop {
-///         let (client, _) = listener.accept().await?;
-///         smolkit::spawn(async move {
-///             let server = TcpStream::connect("127.0.0.1:80").await?;
-///             copy_bidirectional(&client, &server).await
-///         })
-///         .detach();
-///     }
-/// #   #[allow(unreachable_code)]
-/// #   std::io::Result::Ok(())
+///     let proxy = TcpListener::bind("127.0.0.1:0").await?;
+///     let mut client = TcpStream::connect(proxy.local_addr()?).await?;
+/// #   let echo = TcpListener::bind("127.0.0.1:0").await?;
+/// #   let server_addr = echo.local_addr()?;
+/// #   let _echo = smolkit::spawn(async move {
+/// #       let (stream, _) = echo.accept().await?;
+/// #       copy(&stream, &stream).await
+/// #   });
+///     let proxying = smolkit::spawn(async move {
+///         let (client, _) = proxy.accept().await?;
+///         let server = TcpStream::connect(server_addr).await?;
+///         copy_bidirectional(&client, &server).await
+///     });
+///     client.write_all(b"ping").await?;
+///     client.close().await?;
+///     let mut answer = String::new();
+///     client.read_to_string(&mut answer).await?;
+///     assert_eq!(answer, "ping");
+///     assert_eq!(proxying.await?, (4, 4));
+///     std::io::Result::Ok(())
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
