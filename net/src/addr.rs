@@ -27,6 +27,32 @@ pub(crate) fn failed(what: &str, addr: impl fmt::Display, error: io::Error) -> i
 ///
 /// Addresses and literals such as `"127.0.0.1:80"` are ready at once; a host name is looked up by the system's resolver, on a
 /// thread that may block, or by the one that the program has installed (`dns::Resolver::install`, feature `dns`).
+///
+/// It cannot be implemented outside of this crate.
+///
+/// # Panics
+///
+/// Whoever awaits a look-up by the system's resolver panics after [`blocking::shutdown`](smolkit_runtime::blocking::shutdown): no thread is there for it any more.
+///
+/// # Examples
+///
+/// ```
+/// use std::io;
+/// use smolkit_net::{AsyncToSocketAddrs, Ipv4Addr, TcpListener};
+/// # use smolkit_runtime as smolkit;
+///
+/// async fn port_of(addr: impl AsyncToSocketAddrs) -> io::Result<u16> {
+///     Ok(TcpListener::bind(addr).await?.local_addr()?.port())
+/// }
+///
+/// smolkit::block_on(async {
+///     assert_ne!(port_of("127.0.0.1:0").await?, 0);
+///     assert_ne!(port_of(("localhost", 0)).await?, 0);
+///     assert_ne!(port_of((Ipv4Addr::LOCALHOST, 0)).await?, 0);
+///     io::Result::Ok(())
+/// })?;
+/// # io::Result::Ok(())
+/// ```
 pub trait AsyncToSocketAddrs: Sealed {}
 
 /// Keeps the trait's methods out of the public interface.
@@ -54,6 +80,10 @@ pub trait Sealed {
 ///
 /// `InvalidInput` for what is no `host:port`; the resolver's error if the name is unknown or no server
 /// answers. The message has the name.
+///
+/// # Panics
+///
+/// As [`AsyncToSocketAddrs`](AsyncToSocketAddrs#panics).
 ///
 /// # Examples
 ///

@@ -11,6 +11,11 @@ use crate::{TcpListener, TcpStream, UdpSocket, sys};
 macro_rules! both_ways {
     ($($ours:ident, $theirs:ty, $std:ty;)*) => {
         $(
+            /// A duplicate, registered with this crate's reactor.
+            ///
+            /// # Errors
+            ///
+            /// EMFILE and the others of `dup(2)`, and as [`Async::new`](smolkit_runtime::Async::new).
             impl TryFrom<$theirs> for $ours {
                 type Error = io::Error;
 
@@ -19,6 +24,11 @@ macro_rules! both_ways {
                 }
             }
 
+            /// The socket, or a duplicate while other clones live, registered with async-io's reactor.
+            ///
+            /// # Errors
+            ///
+            /// EMFILE and the others of `dup(2)`; those of async-io's registration.
             impl TryFrom<$ours> for $theirs {
                 type Error = io::Error;
 
@@ -38,6 +48,11 @@ both_ways! {
     UnixStream, async_net::unix::UnixStream, std::os::unix::net::UnixStream;
 }
 
+/// A duplicate, registered with this crate's reactor.
+///
+/// # Errors
+///
+/// EMFILE and the others of `dup(2)`, and as [`Async::new`](smolkit_runtime::Async::new).
 impl TryFrom<async_net::unix::UnixDatagram> for UnixDatagram {
     type Error = io::Error;
 
@@ -48,6 +63,11 @@ impl TryFrom<async_net::unix::UnixDatagram> for UnixDatagram {
     }
 }
 
+/// The socket, or a duplicate while other clones live, registered with async-io's reactor.
+///
+/// # Errors
+///
+/// EMFILE and the others of `dup(2)`; those of async-io's registration.
 impl TryFrom<UnixDatagram> for async_net::unix::UnixDatagram {
     type Error = io::Error;
 

@@ -15,6 +15,11 @@ macro_rules! conversions {
             }
         }
 
+        /// Sets the socket to non-blocking mode, which holds for all who share it, and registers it.
+        ///
+        /// # Errors
+        ///
+        /// As [`Async::new`](smolkit_runtime::Async::new).
         impl TryFrom<$std> for $socket {
             type Error = std::io::Error;
 
@@ -23,6 +28,11 @@ macro_rules! conversions {
             }
         }
 
+        /// As from the socket in `std`. Whether it is one of this type nobody checks: if not, its calls fail.
+        ///
+        /// # Errors
+        ///
+        /// As [`Async::new`](smolkit_runtime::Async::new).
         impl TryFrom<std::os::fd::OwnedFd> for $socket {
             type Error = std::io::Error;
 
@@ -32,6 +42,10 @@ macro_rules! conversions {
         }
 
         /// The descriptor, in non-blocking mode. While other clones live it is a duplicate.
+        ///
+        /// # Errors
+        ///
+        /// EMFILE and the others of `dup(2)`, while other clones live; none otherwise.
         impl TryFrom<$socket> for std::os::fd::OwnedFd {
             type Error = std::io::Error;
 
@@ -44,6 +58,10 @@ macro_rules! conversions {
         }
 
         /// The socket in `std`, in non-blocking mode. While other clones live it is a duplicate.
+        ///
+        /// # Errors
+        ///
+        /// EMFILE and the others of `dup(2)`, while other clones live; none otherwise.
         impl TryFrom<$socket> for $std {
             type Error = std::io::Error;
 

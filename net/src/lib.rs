@@ -54,7 +54,7 @@
 //! | too many open descriptors; a family that the system does not have | EMFILE, ENFILE and EAFNOSUPPORT, like others, have no stable kind: [`raw_os_error`](std::io::Error::raw_os_error), in [`ConnectError::attempts`] too. A connection waits to be accepted meanwhile |
 //! | the client has gone before it was accepted | none: the first read says `ConnectionReset` |
 //! | a datagram that is too long; no receiver | `raw_os_error`: EMSGSIZE; EDESTADDRREQ |
-//! | `peer_addr`, `shutdown` of a connection that is gone | `NotConnected` |
+//! | `peer_addr`, `shutdown` of a TCP connection that is gone | `NotConnected`. Of a Unix one, on Linux: none |
 //!
 //! # Features
 //!
