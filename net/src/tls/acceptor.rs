@@ -38,21 +38,29 @@ const SESSIONS_MAX: usize = 1_024;
 ///
 /// # Examples
 ///
-/// ```no_run
-/// use smolkit_net::tls::{Identity, TlsAcceptor, TlsListener};
-/// use smolkit_net::TcpListener;
+/// ```
+/// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+/// use smolkit_net::tls::{Identity, TlsAcceptor};
+/// use smolkit_net::unix::UnixStream;
+/// # use smolkit_net::tls::{Roots, TlsConnector};
 /// # use smolkit_runtime as smolkit;
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// # let (certificate, key) = (certificate.as_bytes(), key.as_bytes());
 ///
+/// let identity = Identity::from_pem(certificate, key)?;
+/// let acceptor = TlsAcceptor::builder(identity).alpn(["h2", "http/1.1"]).build()?;
 /// smolkit::block_on(async {
-///     let identity = Identity::from_pem_files("tls.crt", "tls.key")?;
-///     let acceptor = TlsAcceptor::builder(identity).alpn(["h2", "http/1.1"]).build()?;
-///     let mut listener = TlsListener::new(TcpListener::bind("[::]:8443").await?, acceptor);
-///     loop {
-///         let (stream, peer) = listener.accept().await?;
-///         println!("{peer} speaks {:?}", stream.alpn_protocol());
-///     }
-///     #[allow(unreachable_code)]
-///     std::io::Result::Ok(())
+///     let (transport, client) = UnixStream::pair()?;
+/// #   let connector = TlsConnector::builder(Roots::pem(certificate)?).alpn(["h2"]).build()?;
+/// #   let _client = smolkit::spawn(async move {
+/// #       let mut stream = connector.connect("localhost", client).await?;
+/// #       stream.read_to_end(&mut Vec::new()).await
+/// #   });
+///     let mut stream = acceptor.accept(transport).await?;
+///     assert_eq!(stream.alpn_protocol(), Some(&b"h2"[..]));
+///     stream.write_all(b"hello").await?;
+///     stream.close().await
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
@@ -120,6 +128,10 @@ impl TlsAcceptor {
     /// # Errors
     ///
     /// What is wrong with which file. That identity stays as it was; others are replaced all the same.
+    ///
+    /// # Panics
+    ///
+    /// After [`blocking::shutdown`](smolkit_runtime::blocking::shutdown): no thread is there to read them.
     pub async fn reload(&self) -> Result<bool, TlsError> {
         self.reload_if(true).await.into_result()
     }
@@ -133,18 +145,33 @@ impl TlsAcceptor {
 
     /// Looks at the files of its identities every so often, for ever, and reads them again when they have changed; `report` hears of each replacement (`Ok`) and of each failure.
     ///
-    /// A file may be written anew, renamed, or reached through a symlink that is exchanged, as in Kubernetes. Looking costs two `stat` calls for each identity. Spawn it:
+    /// A file may be written anew, renamed, or reached through a symlink that is exchanged, as in Kubernetes. Looking costs two `stat` calls for each identity.
     ///
-    /// ```no_run
-    /// # use smolkit_net::tls::TlsAcceptor;
-    /// # use std::time::Duration;
-    /// # fn example(acceptor: &TlsAcceptor) {
+    /// # Cancel safety
+    ///
+    /// Dropping it ends the watch. What is being read then may still be taken over, without a report.
+    ///
+    /// # Panics
+    ///
+    /// As [`reload`](TlsAcceptor::reload).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use smolkit_net::tls::{Identity, TlsAcceptor};
+    /// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    /// # let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    /// # let (certificate, key) = (certificate.as_bytes(), key.as_bytes());
+    /// # let identity = Identity::from_pem(certificate, key)?;
+    ///
+    /// let acceptor = TlsAcceptor::builder(identity).build()?;
     /// let watch = acceptor.watch(Duration::from_secs(60), |result| match result {
     ///     Ok(()) => println!("the certificate is replaced"),
     ///     Err(error) => eprintln!("{error}"),
     /// });
     /// smolkit_runtime::spawn(watch).detach();
-    /// # }
+    /// # std::io::Result::Ok(())
     /// ```
     pub fn watch(
         &self,
@@ -185,7 +212,24 @@ enum Clients {
     Required(Roots),
 }
 
-/// What a [`TlsAcceptor`] is made of.
+/// What a [`TlsAcceptor`] is made of. What is not set is the default of its [table](TlsAcceptor#limits).
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use smolkit_net::tls::{Identity, Roots, TlsAcceptor};
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// # let (certificate, key) = (certificate.as_bytes(), key.as_bytes());
+///
+/// let acceptor = TlsAcceptor::builder(Identity::from_pem(certificate, key)?)
+///     .require_clients(Roots::pem(certificate)?)
+///     .handshake_timeout(Duration::from_secs(3))
+///     .only_tls13()
+///     .build()?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct TlsAcceptorBuilder {
     identities: Vec<Identity>,
@@ -271,7 +315,8 @@ impl TlsAcceptorBuilder {
     ///
     /// # Errors
     ///
-    /// Identities or roots that cannot be used.
+    /// Identities or roots that cannot be used: [`Unusable`](TlsError::Unusable), [`KeyMismatch`](TlsError::KeyMismatch), [`Pem`](TlsError::Pem), [`NoCertificate`](TlsError::NoCertificate);
+    /// [`Settings`](TlsError::Settings) for clients' roots that are none, or the system's.
     pub fn build(self) -> Result<TlsAcceptor, TlsError> {
         let TlsAcceptorBuilder { provider, identities, .. } = self;
         let verifier = self.clients.verifier(&provider)?;

@@ -37,17 +37,32 @@ const SESSIONS_MAX: usize = 256;
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
 /// use smolkit_net::tls::{Roots, TlsConnector};
+/// # use smolkit_net::TcpListener;
+/// # use smolkit_net::tls::{Identity, TlsAcceptor, TlsListener};
 /// # use smolkit_runtime as smolkit;
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// # let (certificate, key) = (certificate.as_bytes(), key.as_bytes());
 ///
-/// let connector = TlsConnector::builder(Roots::pem_file("ca.pem")?).alpn(["http/1.1"]).build()?;
+/// let connector = TlsConnector::builder(Roots::pem(certificate)?).alpn(["http/1.1"]).build()?;
 /// smolkit::block_on(async {
-///     let mut stream = connector.connect_tcp("example.org", 443).await?;
-///     stream.write_all(b"GET / HTTP/1.0\r\nhost: example.org\r\n\r\n").await?;
-///     let mut page = String::new();
-///     stream.read_to_string(&mut page).await?;
+/// #   let acceptor = TlsAcceptor::builder(Identity::from_pem(certificate, key)?).build()?;
+/// #   let mut server = TlsListener::new(TcpListener::bind("127.0.0.1:0").await?, acceptor);
+/// #   let port = server.tcp().local_addr()?.port();
+/// #   let _server = smolkit::spawn(async move {
+/// #       let (mut stream, _) = server.accept().await?;
+/// #       stream.read_exact(&mut [0; 35]).await?;
+/// #       stream.write_all(b"HTTP/1.0 204 No Content\r\n\r\n").await?;
+/// #       stream.close().await
+/// #   });
+///     let mut stream = connector.connect_tcp("localhost", port).await?;
+///     stream.write_all(b"GET / HTTP/1.0\r\nhost: localhost\r\n\r\n").await?;
+///     let mut answer = String::new();
+///     stream.read_to_string(&mut answer).await?;
+///     assert!(answer.starts_with("HTTP/1.0 204"));
 ///     std::io::Result::Ok(())
 /// })?;
 /// # std::io::Result::Ok(())
@@ -133,6 +148,10 @@ impl TlsConnector {
     /// # Errors
     ///
     /// What is wrong with which file. Those roots or that identity stay as they were; others are replaced all the same.
+    ///
+    /// # Panics
+    ///
+    /// After [`blocking::shutdown`](smolkit_runtime::blocking::shutdown), if it has files to read: no thread is there to do it.
     pub async fn reload(&self) -> Result<bool, TlsError> {
         self.reload_if(true).await.into_result()
     }
@@ -194,7 +213,7 @@ impl TlsConnector {
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
     }
 
-    /// Its own certificates.
+    /// Its own certificates, with their ends.
     pub fn certificates(&self) -> Vec<CertificateStatus> {
         self.keys.as_ref().map_or_else(Vec::new, |keys| keys.status())
     }
@@ -230,7 +249,24 @@ impl fmt::Debug for TlsConnector {
     }
 }
 
-/// What a [`TlsConnector`] is made of.
+/// What a [`TlsConnector`] is made of. What is not set is the default of its [table](TlsConnector#limits).
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use smolkit_net::tls::{Identity, Roots, TlsConnector};
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// # let (certificate, key) = (certificate.as_bytes(), key.as_bytes());
+///
+/// let connector = TlsConnector::builder(Roots::pem(certificate)?)
+///     .identity(Identity::from_pem(certificate, key)?)
+///     .handshake_timeout(Duration::from_secs(3))
+///     .sessions_max(0)
+///     .build()?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct TlsConnectorBuilder {
     roots: Roots,
@@ -307,7 +343,8 @@ impl TlsConnectorBuilder {
     ///
     /// # Errors
     ///
-    /// No roots, roots or identities that cannot be used, settings that do not go together.
+    /// Identities that cannot be used: [`Unusable`](TlsError::Unusable), [`KeyMismatch`](TlsError::KeyMismatch), [`Pem`](TlsError::Pem), [`NoCertificate`](TlsError::NoCertificate);
+    /// [`Settings`](TlsError::Settings) for no roots, the system's roots that cannot be read, and settings that do not go together.
     pub fn build(self) -> Result<TlsConnector, TlsError> {
         let TlsConnectorBuilder {
             provider, identities, roots, issuers_max, accepts_anyone, ..

@@ -5,7 +5,22 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// A connector or an acceptor cannot be made, or its certificates cannot be read again. It converts to an `io::Error`.
+/// A connector or an acceptor cannot be made, or its certificates cannot be read again.
+///
+/// It converts to an `io::Error`: of the kind of the file's error, of `InvalidInput` for settings, of the first one's for several, and of `InvalidData` for all others.
+///
+/// # Examples
+///
+/// ```
+/// use smolkit_net::tls::{Identity, TlsError};
+///
+/// match Identity::from_pem_files("/nowhere/tls.crt", "/nowhere/tls.key") {
+///     Err(TlsError::File { path, source }) => println!("mount {}: {source}", path.display()),
+///     Err(error) => return Err(error.into()),
+///     Ok(_) => unreachable!("there are no such files"),
+/// }
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TlsError {

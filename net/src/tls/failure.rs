@@ -8,6 +8,37 @@ use std::time::Duration;
 use rustls::{AlertDescription, CertificateError, InvalidMessage, PeerIncompatible};
 
 /// The protocol failed: what rustls says, and what to do about it. It is inside the `io::Error` (of kind `InvalidData`) that reading, connecting and accepting return.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::future;
+/// use smolkit_net::tls::rustls::{CertificateError, Error};
+/// use smolkit_net::tls::{Identity, Roots, TlsAcceptor, TlsConnector, TlsFailure};
+/// use smolkit_net::unix::UnixStream;
+/// # use smolkit_runtime as smolkit;
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// # let (certificate, key) = (certificate.as_bytes(), key.as_bytes());
+///
+/// let acceptor = TlsAcceptor::builder(Identity::from_pem(certificate, key)?).build()?;
+/// let connector = TlsConnector::builder(Roots::pem(certificate)?).build()?;
+/// smolkit::block_on(async {
+///     let (one, other) = UnixStream::pair()?;
+///     // The certificate is for `localhost`.
+///     let client = connector.connect("example.org", one);
+///     let (client, server) = future::zip(client, acceptor.accept(other)).await;
+///     assert!(server.is_err());
+///     let error = client.unwrap_err();
+///     let failure = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsFailure>());
+///     let Some(Error::InvalidCertificate(reason)) = failure.map(TlsFailure::rustls) else {
+///         return Err(error);
+///     };
+///     assert!(matches!(reason, CertificateError::NotValidForNameContext { .. }));
+///     Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct TlsFailure {
     error: rustls::Error,

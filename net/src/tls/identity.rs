@@ -16,12 +16,21 @@ use super::{Provider, TlsError, pem};
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use smolkit_net::tls::{Identity, TlsAcceptor};
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// # let (certificate, key) = (certificate.as_bytes(), key.as_bytes());
+/// # let folder = std::env::temp_dir().join(format!("smolkit-identity-{}", std::process::id()));
+/// # std::fs::create_dir_all(&folder)?;
+/// # std::fs::write(folder.join("tls.crt"), certificate)?;
+/// # std::fs::write(folder.join("tls.key"), key)?;
 ///
-/// let identity = Identity::from_pem_files("/etc/tls/tls.crt", "/etc/tls/tls.key")?;
+/// let identity = Identity::from_pem_files(folder.join("tls.crt"), folder.join("tls.key"))?;
 /// let acceptor = TlsAcceptor::builder(identity).build()?;
-/// # Ok::<(), smolkit_net::tls::TlsError>(())
+/// assert_eq!(acceptor.certificates()[0].names, ["localhost"]);
+/// # std::fs::remove_dir_all(folder)?;
+/// # std::io::Result::Ok(())
 /// ```
 pub struct Identity {
     source: Source,
@@ -31,13 +40,14 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// From PEM files: the certificate, followed by those of its issuers (but for the root), and the private key. It may be the same file twice.
+    /// From PEM files: the certificate, followed by those of its issuers (but for the root), and the private key. It may be the same file twice. It blocks while they are read.
     ///
     /// Only an identity from files can be [read again](super::TlsAcceptor::reload).
     ///
     /// # Errors
     ///
-    /// What is wrong with which file. Whether the two belong together is looked at when a connector or an acceptor is built.
+    /// What is wrong with which file: [`File`](TlsError::File), [`Pem`](TlsError::Pem), [`NoCertificate`](TlsError::NoCertificate), [`NoKey`](TlsError::NoKey),
+    /// [`EncryptedKey`](TlsError::EncryptedKey). Whether the two belong together is looked at when a connector or an acceptor is built.
     pub fn from_pem_files(
         certificates: impl AsRef<Path>,
         key: impl AsRef<Path>,
@@ -53,7 +63,7 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// What is wrong with the text.
+    /// What is wrong with the text, as for [`from_pem_files`](Identity::from_pem_files).
     pub fn from_pem(certificates: &[u8], key: &[u8]) -> Result<Identity, TlsError> {
         Ok(Identity {
             source: Source::Memory,
@@ -63,7 +73,7 @@ impl Identity {
         })
     }
 
-    /// From what others have read.
+    /// From what others have read: the certificate, followed by those of its issuers, and the private key. Nothing is checked before a connector or an acceptor is built.
     pub fn from_der(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Identity {
         Identity { source: Source::Memory, chain, key, stamp: None }
     }

@@ -16,7 +16,26 @@ use smolkit_runtime::time;
 use super::identity::{Identity, Loaded};
 use super::{Provider, TlsError};
 
-/// A certificate in use: what an expiry alarm wants to know.
+/// A certificate in use: what an expiry alarm wants to know. [`TlsAcceptor::certificates`](super::TlsAcceptor::certificates) and its like return them.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use smolkit_net::tls::{Identity, TlsAcceptor};
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// # let (certificate, key) = (certificate.as_bytes(), key.as_bytes());
+///
+/// let acceptor = TlsAcceptor::builder(Identity::from_pem(certificate, key)?).build()?;
+/// let soon = SystemTime::now() + Duration::from_secs(7 * 86_400);
+/// for certificate in acceptor.certificates() {
+///     if certificate.not_after < soon || certificate.reload_error.is_some() {
+///         eprintln!("look after {}: {certificate:?}", certificate.origin);
+///     }
+/// }
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CertificateStatus {

@@ -27,9 +27,48 @@ const HANDSHAKES_MAX: usize = 1_024;
 /// A handshake ends with the acceptor's deadline (10 s). At most 1,024 connections ([`handshakes_max`](TlsListener::handshakes_max)) are in a handshake or wait to be accepted. When there are
 /// that many, the next one takes the place of the one that has been silent longest; if all of them have said something, it waits in the kernel's queue.
 ///
+/// # Panics
+///
+/// Accepting panics as [`spawn`](smolkit_runtime::spawn) does: outside of a runtime, if the global one cannot start a single thread.
+///
 /// # Examples
 ///
-/// See [`TlsAcceptor`].
+/// ```
+/// use futures_lite::{AsyncReadExt, AsyncWriteExt};
+/// use smolkit_net::TcpListener;
+/// use smolkit_net::tls::{Identity, TlsAcceptor, TlsListener};
+/// # use smolkit_net::tls::{Roots, TlsConnector};
+/// # use smolkit_runtime as smolkit;
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// # let (certificate, key) = (certificate.as_bytes(), key.as_bytes());
+///
+/// smolkit::block_on(async {
+///     let acceptor = TlsAcceptor::builder(Identity::from_pem(certificate, key)?).build()?;
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let mut listener = TlsListener::new(listener, acceptor)
+///         .handshakes_max(256)
+///         .on_failure(|peer, error| eprintln!("{peer}: {error}"));
+/// #   let connector = TlsConnector::builder(Roots::pem(certificate)?).build()?;
+/// #   let port = listener.tcp().local_addr()?.port();
+/// #   let _client = smolkit::spawn(async move {
+/// #       let mut stream = connector.connect_tcp("localhost", port).await?;
+/// #       stream.read_to_end(&mut Vec::new()).await
+/// #   });
+///     loop {
+///         let (mut stream, _peer) = listener.accept().await?;
+///         let task = smolkit::spawn(async move {
+///             stream.write_all(b"hello").await?;
+///             stream.close().await
+///         });
+/// #       assert_eq!(listener.metrics().completed, 1);
+/// #       task.await?;
+/// #       break std::io::Result::Ok(());
+///         task.detach();
+///     }
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 pub struct TlsListener {
     listener: TcpListener,
     acceptor: TlsAcceptor,
@@ -41,7 +80,7 @@ pub struct TlsListener {
 
 type OnFailure = dyn Fn(SocketAddr, &io::Error) + Send + Sync;
 
-/// What has become of the connections of a [`TlsListener`].
+/// What has become of the connections of a [`TlsListener`]; see [`TlsListener::metrics`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HandshakeMetrics {
@@ -125,6 +164,8 @@ impl TlsListener {
     }
 
     /// Called with each handshake that fails, on the thread that finds it out. Whoever connects can cause that: log with care.
+    ///
+    /// If it panics, that ends the task of this handshake and nothing else.
     pub fn on_failure(
         mut self,
         on_failure: impl Fn(SocketAddr, &io::Error) + Send + Sync + 'static,
@@ -146,7 +187,11 @@ impl TlsListener {
         poll_fn(|cx| self.poll_accept(cx)).await
     }
 
-    /// [`accept`](TlsListener::accept) as a poll function.
+    /// [`accept`](TlsListener::accept) as a poll function. Of several tasks that poll, the last one is woken.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](TlsListener::accept).
     pub fn poll_accept(
         &mut self,
         cx: &mut Context<'_>,
@@ -221,6 +266,23 @@ impl TlsListener {
     }
 
     /// What has become of its connections.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use smolkit_net::TcpListener;
+    /// # use smolkit_net::tls::{Identity, TlsAcceptor, TlsListener};
+    /// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    /// # let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    /// # let (certificate, key) = (certificate.as_bytes(), key.as_bytes());
+    /// # let acceptor = TlsAcceptor::builder(Identity::from_pem(certificate, key)?).build()?;
+    /// # let listener = smolkit_runtime::block_on(TcpListener::bind("127.0.0.1:0"))?;
+    /// # let listener = TlsListener::new(listener, acceptor);
+    /// let metrics = listener.metrics();
+    /// println!("{} of {} have failed", metrics.failed, metrics.failed + metrics.completed);
+    /// # assert_eq!((metrics.running, metrics.evicted), (0, 0));
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn metrics(&self) -> HandshakeMetrics {
         let state = self.shared.lock();
         HandshakeMetrics {

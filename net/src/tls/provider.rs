@@ -13,6 +13,22 @@ type NewTicketer = fn() -> Result<Arc<dyn ProducesTickets>, rustls::Error>;
 /// It is given to each connector and acceptor; the process's default, which rustls knows too, is neither used nor set.
 ///
 /// The default is [ring](Provider::ring) where it is compiled in, AWS-LC otherwise. Another crate in the program may compile it in: name the provider where that matters.
+///
+/// # Examples
+///
+/// ```
+/// use smolkit_net::tls::{Identity, Provider, Roots, TlsAcceptor, TlsConnector};
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// # let (certificate, key) = (certificate.as_bytes(), key.as_bytes());
+///
+/// let provider = Provider::default();
+/// let identity = Identity::from_pem(certificate, key)?;
+/// let acceptor = TlsAcceptor::builder(identity).provider(provider.clone()).build()?;
+/// let roots = Roots::pem(certificate)?;
+/// let connector = TlsConnector::builder(roots).provider(provider).build()?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone)]
 pub struct Provider {
     pub(crate) crypto: Arc<CryptoProvider>,

@@ -16,6 +16,23 @@ use super::{TlsError, pem};
 /// | [`platform`](Roots::platform) | `tls-platform-roots` | on Linux and BSD the system's roots are read when a connector is built, a few ms and about 100 KiB; on macOS the system verifies, in its own way and time |
 /// | [`webpki`](Roots::webpki) | `tls-webpki-roots` | about 100 KiB in the program; it grows old with the program |
 /// | [`pem_file`](Roots::pem_file), [`pem`](Roots::pem) | none | nothing |
+///
+/// # Examples
+///
+/// ```
+/// use smolkit_net::tls::{Roots, TlsConnector};
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let certificate = made.cert.pem();
+/// # let certificate = certificate.as_bytes();
+/// # let path = std::env::temp_dir().join(format!("smolkit-roots-{}.pem", std::process::id()));
+/// # std::fs::write(&path, certificate)?;
+///
+/// // Two authorities of one's own, and nobody else.
+/// let roots = Roots::pem_file(&path)?.and(Roots::pem(certificate)?);
+/// let connector = TlsConnector::builder(roots).build()?;
+/// # std::fs::remove_file(path)?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Roots {
     /// Those that come from no file.
@@ -39,13 +56,28 @@ struct RootsFile {
 }
 
 impl Roots {
-    /// Nobody.
+    /// Nobody. A connector cannot be built with that, but for one that [takes anybody](super::TlsConnectorBuilder::danger_insecure_accept_any_server).
     pub fn none() -> Roots {
         let memory = Certificates { store: RootCertStore::empty(), certificates: Vec::new() };
         Roots { memory, files: Vec::new(), has_platform: false }
     }
 
     /// Whom the system trusts. On Linux and BSD `SSL_CERT_FILE` and `SSL_CERT_DIR` say where to look for them instead.
+    ///
+    /// Nothing is read yet: that is done, and may fail, when a connector is [built](super::TlsConnectorBuilder::build).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use smolkit_net::tls::Roots;
+    /// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    /// # let certificate = made.cert.pem();
+    /// # let certificate = certificate.as_bytes();
+    ///
+    /// // Also an authority of one's own.
+    /// let roots = Roots::platform().and(Roots::pem(certificate)?);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[cfg(feature = "tls-platform-roots")]
     pub fn platform() -> Roots {
         Roots { has_platform: true, ..Roots::none() }
@@ -59,11 +91,11 @@ impl Roots {
         roots
     }
 
-    /// The certificates in a PEM file, such as that of a private authority. A connector can [read it again](super::TlsConnector::reload).
+    /// The certificates in a PEM file, such as that of a private authority. It blocks while the file is read. A connector can [read it again](super::TlsConnector::reload).
     ///
     /// # Errors
     ///
-    /// What is wrong with the file.
+    /// What is wrong with the file: [`File`](TlsError::File), [`Pem`](TlsError::Pem), [`NoCertificate`](TlsError::NoCertificate), [`Unusable`](TlsError::Unusable).
     pub fn pem_file(path: impl AsRef<Path>) -> Result<Roots, TlsError> {
         Ok(Roots { files: vec![RootsFile::read(path.as_ref())?], ..Roots::none() })
     }
@@ -72,13 +104,13 @@ impl Roots {
     ///
     /// # Errors
     ///
-    /// What is wrong with the text.
+    /// What is wrong with the text, as for [`pem_file`](Roots::pem_file).
     pub fn pem(text: &[u8]) -> Result<Roots, TlsError> {
         let memory = Certificates::read(text, "the text with root certificates given in memory")?;
         Ok(Roots { memory, ..Roots::none() })
     }
 
-    /// These and those.
+    /// These and those. A connector cannot have both the system's and Mozilla's.
     pub fn and(mut self, others: Roots) -> Roots {
         self.memory.store.roots.extend(others.memory.store.roots);
         self.memory.certificates.extend(others.memory.certificates);

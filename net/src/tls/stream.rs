@@ -34,6 +34,42 @@ use super::session::Session;
 ///
 /// `UnexpectedEof` when the transport ends without a goodbye: what was read may not be all. `InvalidData` with a [`TlsFailure`](super::TlsFailure) inside when the other
 /// end breaks the protocol or sends an alert. `BrokenPipe` when writing after `close`. And those of the transport.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::io::{AsyncBufReadExt, AsyncWriteExt};
+/// use futures_lite::future;
+/// use smolkit_net::tls::{Identity, Roots, TlsAcceptor, TlsConnector};
+/// use smolkit_net::unix::UnixStream;
+/// # use smolkit_runtime as smolkit;
+/// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+/// # let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+/// # let (certificate, key) = (certificate.as_bytes(), key.as_bytes());
+/// # let acceptor = TlsAcceptor::builder(Identity::from_pem(certificate, key)?).alpn(["lines"]).build()?;
+/// # let connector = TlsConnector::builder(Roots::pem(certificate)?).alpn(["lines"]).build()?;
+///
+/// smolkit::block_on(async {
+///     let (one, other) = UnixStream::pair()?;
+///     let client = async {
+///         let mut stream = connector.connect("localhost", one).await?;
+///         assert_eq!(stream.alpn_protocol(), Some(&b"lines"[..]));
+///         stream.write_all(b"hello\n").await?;
+///         stream.close().await
+///     };
+///     let server = async {
+///         let mut stream = acceptor.accept(other).await?;
+///         assert_eq!(stream.server_name(), Some("localhost"));
+///         // It has a buffer of its own.
+///         let mut line = String::new();
+///         stream.read_line(&mut line).await?;
+///         assert_eq!(line, "hello\n");
+///         stream.close().await
+///     };
+///     future::try_zip(client, server).await
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 pub struct TlsStream<S> {
     io: S,
     session: Box<Session>,
@@ -93,7 +129,7 @@ impl<S> TlsStream<S> {
     ///
     /// # Errors
     ///
-    /// Those of rustls: an empty `output`, or one that is too long.
+    /// Of kind `Other`, with rustls's inside: an empty `output`, or one that is too long.
     pub fn export_keying_material(
         &self,
         output: &mut [u8],
