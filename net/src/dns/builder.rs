@@ -193,7 +193,7 @@ impl ResolverBuilder {
         self
     }
 
-    /// How often each server is asked before the look-up fails; at least once.
+    /// How often each server is asked before the look-up fails; 0 is taken as 1.
     pub fn attempts(mut self, attempts: u32) -> ResolverBuilder {
         self.settings.attempts = Some(attempts.max(1));
         self
@@ -229,7 +229,7 @@ impl ResolverBuilder {
         self
     }
 
-    /// Keeps answers at least for this time, whole seconds, even if the server says less.
+    /// Keeps answers at least for this time, whole seconds, even if the server says less. It takes precedence over [`max_ttl`](ResolverBuilder::max_ttl).
     pub fn min_ttl(mut self, ttl: Duration) -> ResolverBuilder {
         self.settings.limits.min_ttl = ttl;
         self
@@ -247,19 +247,19 @@ impl ResolverBuilder {
         self
     }
 
-    /// How many questions may be under way; further ones wait. At least one.
+    /// How many questions may be under way; further ones wait. 0 is taken as 1.
     pub fn in_flight_max(mut self, questions: usize) -> ResolverBuilder {
         self.settings.in_flight_max = questions.max(1);
         self
     }
 
-    /// The file that names the servers; `None` reads none.
+    /// The file that names the servers; `None` reads none. One that is missing is empty; one that cannot be read fails the first look-up.
     pub fn resolv_conf<'a>(mut self, path: impl Into<Option<&'a str>>) -> ResolverBuilder {
         self.settings.resolv_conf = path.into().map(PathBuf::from);
         self
     }
 
-    /// The file whose names no server is asked for; `None` reads none.
+    /// The file whose names no server is asked for; `None` reads none. One that is missing is empty; one that cannot be read fails the first look-up.
     pub fn hosts_file<'a>(mut self, path: impl Into<Option<&'a str>>) -> ResolverBuilder {
         self.settings.hosts = path.into().map(PathBuf::from);
         self

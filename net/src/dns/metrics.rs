@@ -3,6 +3,22 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What a resolver has done since it was made; see [`Resolver::metrics`](super::Resolver::metrics).
+///
+/// # Examples
+///
+/// ```
+/// # use smolkit_runtime as smolkit;
+#[doc = include_str!("example_server.md")]
+/// # let resolver = resolver(&[192, 0, 2, 1])?;
+///
+/// smolkit::block_on(async {
+///     resolver.a("example.org").await?;
+///     resolver.a("example.org").await?;
+///     assert_eq!(resolver.metrics().cache_hits, 1);
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Metrics {

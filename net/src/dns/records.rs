@@ -8,6 +8,24 @@ use hickory_resolver::proto::rr::{RData, RecordType};
 use super::names::show;
 
 /// Where a service is (RFC 2782).
+///
+/// # Examples
+///
+/// ```
+/// # use smolkit_runtime as smolkit;
+#[doc = include_str!("example_server.md")]
+/// # let resolver = resolver(b"\0\x01\0\x05\x1f\x90\x03web\x07example\x03org\0")?;
+///
+/// smolkit::block_on(async {
+///     for service in resolver.srv("_http._tcp.example.org").await? {
+///         println!("{} at port {}", service.target, service.port);
+/// #       assert_eq!((service.target.as_str(), service.port), ("web.example.org", 8080));
+/// #       assert_eq!((service.priority, service.weight), (1, 5));
+///     }
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Srv {
@@ -22,6 +40,23 @@ pub struct Srv {
 }
 
 /// Who takes a domain's mail (RFC 1035 §3.3.9).
+///
+/// # Examples
+///
+/// ```
+/// # use smolkit_runtime as smolkit;
+#[doc = include_str!("example_server.md")]
+/// # let resolver = resolver(b"\0\x0a\x04mail\x07example\x03org\0")?;
+///
+/// smolkit::block_on(async {
+///     for server in resolver.mx("example.org").await? {
+///         println!("{} (preference {})", server.exchange, server.preference);
+/// #       assert_eq!((server.exchange.as_str(), server.preference), ("mail.example.org", 10));
+///     }
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Mx {
@@ -34,13 +69,29 @@ pub struct Mx {
 /// Text about a name (RFC 1035 §3.3.14): one or more strings of up to 255 bytes.
 ///
 /// Most uses read the strings as one text, which is what [`Display`](fmt::Display) writes; what is not UTF-8 becomes U+FFFD.
+///
+/// # Examples
+///
+/// ```
+/// # use smolkit_runtime as smolkit;
+#[doc = include_str!("example_server.md")]
+/// # let resolver = resolver(b"\x06v=spf1\x05 -all")?;
+///
+/// smolkit::block_on(async {
+///     let texts = resolver.txt("example.org").await?;
+///     assert_eq!(texts[0].to_string(), "v=spf1 -all");
+///     assert_eq!(texts[0].strings().collect::<Vec<_>>(), [&b"v=spf1"[..], b" -all"]);
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Txt {
     strings: Vec<Vec<u8>>,
 }
 
 impl Txt {
-    /// The strings.
+    /// The strings, as they are in the record.
     pub fn strings(&self) -> impl Iterator<Item = &[u8]> {
         self.strings.iter().map(Vec::as_slice)
     }

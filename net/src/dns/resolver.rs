@@ -54,7 +54,12 @@ const ADDRESSES: &str = "A and AAAA";
 /// | `InvalidData` | replies are malformed or cut off | perhaps |
 /// | `UnexpectedEof`, `BrokenPipe`, `ConnectionReset` | the last server closed the connection without an answer | perhaps |
 ///
-/// And without it: `InvalidInput` for what is no name, and those of reading the files.
+/// And without it: `InvalidInput` for what is no name; those of reading the files for the first time, `InvalidData` if one is too long, and `Other` after
+/// [`blocking::shutdown`](smolkit_runtime::blocking::shutdown).
+///
+/// # Panics
+///
+/// A panic of foreign code on the way, such as a certificate verifier of the program's own, goes to all look-ups that wait for this question.
 ///
 /// # Examples
 ///
@@ -86,7 +91,7 @@ static SYSTEM: OnceLock<Resolver> = OnceLock::new();
 static INSTALLED: OnceLock<Resolver> = OnceLock::new();
 
 impl Resolver {
-    /// For one that is not the system's.
+    /// For one that is not the system's: see [`ResolverBuilder`].
     pub fn builder() -> ResolverBuilder {
         ResolverBuilder::new()
     }
@@ -112,6 +117,17 @@ impl Resolver {
     /// # Errors
     ///
     /// `AlreadyExists` if there is one: it stays.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use smolkit_net::dns::Resolver;
+    ///
+    /// // At the beginning of `main`.
+    /// Resolver::system().install()?;
+    /// assert!(Resolver::installed().is_some());
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn install(&self) -> io::Result<()> {
         INSTALLED.set(self.clone()).map_err(|_| {
             let message = "cannot install the resolver: the process has one";
@@ -176,6 +192,10 @@ impl Resolver {
     /// # Errors
     ///
     /// As [above](Resolver#errors).
+    ///
+    /// # Examples
+    ///
+    /// See [`Srv`].
     pub async fn srv(&self, name: &str) -> io::Result<Vec<Srv>> {
         self.records(name).await
     }
@@ -185,6 +205,10 @@ impl Resolver {
     /// # Errors
     ///
     /// As [above](Resolver#errors).
+    ///
+    /// # Examples
+    ///
+    /// See [`Txt`].
     pub async fn txt(&self, name: &str) -> io::Result<Vec<Txt>> {
         self.records(name).await
     }
@@ -194,6 +218,10 @@ impl Resolver {
     /// # Errors
     ///
     /// As [above](Resolver#errors).
+    ///
+    /// # Examples
+    ///
+    /// See [`Mx`].
     pub async fn mx(&self, domain: &str) -> io::Result<Vec<Mx>> {
         self.records(domain).await
     }
@@ -203,6 +231,17 @@ impl Resolver {
     /// # Errors
     ///
     /// As [above](Resolver#errors).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use smolkit_net::dns::Resolver;
+    /// # use smolkit_runtime as smolkit;
+    ///
+    /// let resolver = Resolver::builder().hosts_file(None).build()?;
+    /// assert_eq!(smolkit::block_on(resolver.ptr([127, 0, 0, 1].into()))?, ["localhost"]);
+    /// # std::io::Result::Ok(())
+    /// ```
     pub async fn ptr(&self, ip: IpAddr) -> io::Result<Vec<String>> {
         let asked = ip.to_string();
         let lookup = self.start_at(&asked, names::reverse(ip), HostName::NAME).await?;
@@ -230,14 +269,14 @@ impl Resolver {
         Ok(addrs.into_iter().map(|ip| SocketAddr::new(ip, port)).collect())
     }
 
-    /// Forgets all answers.
+    /// Forgets all answers. Questions under way still get theirs, which are not kept.
     pub fn clear_cache(&self) {
         if let Some(state) = self.inner.files.last() {
             state.upstream.clear_cache();
         }
     }
 
-    /// What it has done so far.
+    /// What it has done so far. Clones count together.
     pub fn metrics(&self) -> Metrics {
         self.inner.counters.read()
     }
