@@ -42,7 +42,8 @@ pub struct UnixDatagram {
 }
 
 impl UnixDatagram {
-    /// A socket with a path of the file system, which must not exist yet. The file stays behind when it is dropped.
+    /// A socket with a path of the file system, which must not exist yet. The file stays behind when it is dropped. For an
+    /// empty path Linux chooses an abstract name.
     ///
     /// # Errors
     ///
