@@ -58,6 +58,21 @@ fn addresses_go_there_and_back() {
     });
 }
 
+/// The system takes a path without bytes for the shortest name of the abstract namespace, which anybody may have taken.
+#[test]
+fn an_empty_path_is_none() {
+    within(async {
+        let kind = |result: io::Result<()>| result.unwrap_err().kind();
+        for socket in [UnixSocket::new_stream(), UnixSocket::new_datagram()] {
+            assert_eq!(kind(socket.unwrap().bind("")), io::ErrorKind::InvalidInput);
+        }
+        let stream = UnixSocket::new_stream().unwrap().connect("").await.map(drop);
+        assert_eq!(kind(stream), io::ErrorKind::InvalidInput);
+        assert_eq!(kind(UnixStream::connect("").await.map(drop)), io::ErrorKind::InvalidInput);
+        assert_eq!(kind(UnixSeqpacket::connect("").await.map(drop)), io::ErrorKind::InvalidInput);
+    });
+}
+
 /// A path of 108 bytes fills the system's structure and leaves no room for the zero behind it: std cannot make such an address, but others connect from there.
 #[test]
 fn the_longest_path_goes_there_and_back() {

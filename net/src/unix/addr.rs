@@ -12,6 +12,11 @@ use rustix::net::{SocketAddrAny, SocketAddrUnix};
 
 /// A path; on Linux one that starts with a zero is a name of the abstract namespace, as in async-net.
 pub(super) fn from_path(path: &Path) -> io::Result<SocketAddrUnix> {
+    // The zero behind it would make it the shortest abstract name.
+    if path.as_os_str().is_empty() {
+        let message = "an empty path: give it one of a socket, or an abstract name";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Some(name) = path.as_os_str().as_bytes().strip_prefix(&[0]) {
         return Ok(SocketAddrUnix::new_abstract_name(name)?);
