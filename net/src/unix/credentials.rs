@@ -3,7 +3,9 @@
 use std::io;
 use std::os::fd::AsFd;
 
-/// The process at the other end of a Unix socket, as it was when the connection was made.
+/// The process at the other end of a Unix socket, as it was when it called `connect` or `listen`, or made the pair.
+///
+/// A client of a service whose sockets come from elsewhere (systemd, a predecessor) so sees who began to listen, not who serves.
 ///
 /// The kernel vouches for it; the process may have ended since, and its number may be another one's.
 ///
