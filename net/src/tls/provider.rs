@@ -12,7 +12,7 @@ type NewTicketer = fn() -> Result<Arc<dyn ProducesTickets>, rustls::Error>;
 ///
 /// It is given to each connector and acceptor; the process's default, which rustls knows too, is neither used nor set.
 ///
-/// The default is [ring](Provider::ring) where it is compiled in, AWS-LC otherwise. Another crate in the program may compile it in: name the provider where that matters.
+/// The default is [ring](#method.ring) where it is compiled in, AWS-LC otherwise. Another crate in the program may compile it in: name the provider where that matters.
 ///
 /// # Examples
 ///

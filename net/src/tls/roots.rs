@@ -13,8 +13,8 @@ use super::{TlsError, pem};
 ///
 /// | from | feature | costs |
 /// |---|---|---|
-/// | [`platform`](Roots::platform) | `tls-platform-roots` | on Linux and BSD the system's roots are read when a connector is built, a few ms and about 100 KiB; on macOS the system verifies, in its own way and time |
-/// | [`webpki`](Roots::webpki) | `tls-webpki-roots` | about 100 KiB in the program; it grows old with the program |
+/// | [`platform`](#method.platform) | `tls-platform-roots` | on Linux and BSD the system's roots are read when a connector is built, a few ms and about 100 KiB; on macOS the system verifies, in its own way and time |
+/// | [`webpki`](#method.webpki) | `tls-webpki-roots` | about 100 KiB in the program; it grows old with the program |
 /// | [`pem_file`](Roots::pem_file), [`pem`](Roots::pem) | none | nothing |
 ///
 /// # Examples
