@@ -78,7 +78,7 @@ macro_rules! options {
     ($owner:ident: linger) => {
         impl $owner {
             /// What happens to unsent bytes when the socket is closed (`SO_LINGER`): zero drops them and resets the connection. Anything longer blocks the
-            /// thread that closes it.
+            /// thread that closes it. The system counts in whole seconds: less than one is zero.
             ///
             /// # Errors
             ///
@@ -166,18 +166,18 @@ macro_rules! options {
     };
     ($owner:ident: tos) => {
         $crate::options::option! { $owner;
-            /// The type of service of IPv4 packets (`IP_TOS`): DSCP and two bits for congestion.
+            /// The type of service of IPv4 packets (`IP_TOS`): DSCP and two bits for congestion, which TCP on Linux keeps for itself. Of more than eight bits Linux takes the lowest.
             tos_v4(tos_v4), set_tos_v4(set_tos_v4): u32
         }
         #[cfg(any(target_os = "linux", target_os = "android"))]
         $crate::options::option! { $owner;
-            /// The type of service of IPv6 packets (`IPV6_TCLASS`).
+            /// The type of service of IPv6 packets (`IPV6_TCLASS`), with eight bits likewise; more are an error.
             tos_v6(tclass_v6), set_tos_v6(set_tclass_v6): u32
         }
     };
     ($owner:ident: ttl) => {
         $crate::options::option! { $owner;
-            /// The time to live of the IPv4 packets it sends (`IP_TTL`).
+            /// The time to live of the IPv4 packets it sends (`IP_TTL`), in hops: 1 to 255. It says nothing about IPv6.
             ttl(ttl_v4), set_ttl(set_ttl_v4): u32
         }
     };
@@ -193,7 +193,7 @@ macro_rules! options {
             multicast_loop_v4(multicast_loop_v4), set_multicast_loop_v4(set_multicast_loop_v4): bool
         }
         $crate::options::option! { $owner;
-            /// The time to live of its IPv4 multicasts (`IP_MULTICAST_TTL`): 1, the default, keeps them in the local network.
+            /// The time to live of its IPv4 multicasts (`IP_MULTICAST_TTL`), in hops: 1, the default, keeps them in the local network.
             multicast_ttl_v4(multicast_ttl_v4), set_multicast_ttl_v4(set_multicast_ttl_v4): u32
         }
         $crate::options::option! { $owner;
