@@ -34,15 +34,18 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use std::time::Duration;
-/// use smolkit_net::TcpConnector;
+/// use smolkit_net::{TcpConnector, TcpListener};
 /// # use smolkit_runtime as smolkit;
 ///
 /// smolkit::block_on(async {
-///     let connector = TcpConnector::new().timeout(Duration::from_secs(5)).configure(|socket| socket.set_nodelay(true));
-///     let stream = connector.connect("example.org:443").await?;
-///     println!("{}", stream.peer_addr()?);
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let connector = TcpConnector::new()
+///         .timeout(Duration::from_secs(5))
+///         .configure(|socket| socket.set_nodelay(true));
+///     let stream = connector.connect(("localhost", listener.local_addr()?.port())).await?;
+///     assert!(stream.nodelay()?);
 ///     std::io::Result::Ok(())
 /// })?;
 /// # std::io::Result::Ok(())
@@ -69,7 +72,7 @@ impl TcpConnector {
         }
     }
 
-    /// Gives up after this time, the look-up of the name included.
+    /// Gives up after this time, the look-up of the name included. One that overflows the clock means "never".
     pub fn timeout(mut self, timeout: Duration) -> TcpConnector {
         self.timeout = Some(timeout);
         self
@@ -81,7 +84,7 @@ impl TcpConnector {
         self
     }
 
-    /// Called with each socket before it connects. An error fails this attempt.
+    /// Called with each socket before it connects. An error fails this attempt, and the next address is tried.
     ///
     /// [`set_fast_open_connect`](TcpSocket::set_fast_open_connect) takes effect only if there is no more than one address: such a connection is made with the first
     /// write, too late to try another address.
@@ -111,6 +114,10 @@ impl TcpConnector {
     /// If all addresses fail, a [`ConnectError`] inside, with the kind of the last one's error: `ConnectionRefused`, `TimedOut`,
     /// `NetworkUnreachable`, `HostUnreachable` and the others of `connect(2)`. `TimedOut` after the deadline. The errors of the look-up of a name;
     /// `InvalidInput` if there is no address.
+    ///
+    /// # Panics
+    ///
+    /// As [`AsyncToSocketAddrs`](AsyncToSocketAddrs#panics).
     pub async fn connect<A: AsyncToSocketAddrs>(&self, addr: A) -> io::Result<TcpStream> {
         // A deadline that overflows means "never".
         let deadline = self.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
@@ -276,6 +283,30 @@ impl Future for Race<'_> {
 }
 
 /// No address answered: which were tried, and how each of them failed. It is inside the `io::Error` that `connect` returns.
+///
+/// # Examples
+///
+/// ```
+/// use smolkit_net::{ConnectError, TcpSocket, TcpStream};
+/// # use smolkit_runtime as smolkit;
+///
+/// smolkit::block_on(async {
+///     // Bound, but nobody listens.
+///     let (one, other) = (TcpSocket::new_v4()?, TcpSocket::new_v4()?);
+///     one.bind(([127, 0, 0, 1], 0).into())?;
+///     other.bind(([127, 0, 0, 1], 0).into())?;
+///     let addrs = [one.local_addr()?, other.local_addr()?];
+///     let error = TcpStream::connect(&addrs[..]).await.unwrap_err();
+///     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+///     let failed = error.get_ref().and_then(|inner| inner.downcast_ref::<ConnectError>());
+///     for (addr, error) in failed.into_iter().flat_map(ConnectError::attempts) {
+///         println!("{addr}: {error}");
+///     }
+/// #   assert_eq!(failed.unwrap().attempts().count(), 2);
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Debug)]
 pub struct ConnectError {
     attempts: Vec<(SocketAddr, io::Error)>,

@@ -24,19 +24,22 @@ use crate::sockets::BACKLOG;
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
+/// use futures_lite::AsyncWriteExt;
 /// use smolkit_net::TcpListener;
+/// # use smolkit_net::TcpStream;
 /// # use smolkit_runtime as smolkit;
 ///
 /// smolkit::block_on(async {
-///     let listener = TcpListener::bind("127.0.0.1:8080").await?;
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// #   let client = TcpStream::connect(listener.local_addr()?).await?;
 ///     loop {
-///         let (stream, peer) = listener.accept().await?;
-///         println!("{peer} is there");
-///         drop(stream);
+///         let (mut stream, peer) = listener.accept().await?;
+///         let greeting = async move { stream.write_all(format!("hello, {peer}").as_bytes()).await };
+///         smolkit::spawn(greeting).detach();
+/// #       assert!(client.peek(&mut [0]).await? == 1);
+/// #       break std::io::Result::Ok(());
 ///     }
-/// #   #[allow(unreachable_code)]
-/// #   std::io::Result::Ok(())
 /// })?;
 /// # std::io::Result::Ok(())
 /// ```
@@ -48,10 +51,22 @@ pub struct TcpListener {
 impl TcpListener {
     /// Listens on the first of the addresses that can be had; port 0 lets the system choose. `SO_REUSEADDR` is set.
     ///
+    /// # Limits
+    ///
+    /// 4,096 connections, or as many as the system allows (`net.core.somaxconn`), may wait to be accepted.
+    ///
+    /// # Cancel safety
+    ///
+    /// It waits for the look-up of a name only; a call that is dropped meanwhile has bound nothing.
+    ///
     /// # Errors
     ///
     /// `AddrInUse`, `AddrNotAvailable`, `PermissionDenied` (ports below 1,024) and the others of `bind(2)`; those of the
-    /// look-up of a name. The message names the address that failed last.
+    /// look-up of a name; `InvalidInput` if there is no address. The message names the address that failed last.
+    ///
+    /// # Panics
+    ///
+    /// As [`AsyncToSocketAddrs`](AsyncToSocketAddrs#panics).
     pub async fn bind<A: AsyncToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
         let mut last = None;
         for addr in addr.to_addrs().await? {
@@ -97,6 +112,27 @@ impl TcpListener {
 
     /// Connections as they come. The stream never ends; its errors are those of [`accept`](TcpListener::accept), and a loop that goes on after EMFILE without a pause
     /// turns as fast as it can until a descriptor is free.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::StreamExt;
+    /// use smolkit_net::TcpListener;
+    /// # use smolkit_net::TcpStream;
+    /// # use smolkit_runtime as smolkit;
+    ///
+    /// smolkit::block_on(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// #   let _client = TcpStream::connect(listener.local_addr()?).await?;
+    ///     let mut incoming = listener.incoming();
+    ///     while let Some(stream) = incoming.next().await {
+    ///         println!("{} is there", stream?.peer_addr()?);
+    /// #       break;
+    ///     }
+    ///     std::io::Result::Ok(())
+    /// })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming { listener: self }
     }
@@ -121,7 +157,7 @@ fn accept(listener: &std::net::TcpListener) -> io::Result<(std::net::TcpStream, 
     Ok((stream, addr))
 }
 
-/// The connections of a [`TcpListener`].
+/// The connections of a [`TcpListener`]; see [`TcpListener::incoming`].
 pub struct Incoming<'a> {
     listener: &'a TcpListener,
 }

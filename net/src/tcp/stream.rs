@@ -30,16 +30,25 @@ use crate::stream::{StreamSocket, impl_read, impl_write, wanted};
 ///
 /// # Examples
 ///
-/// ```no_run
+/// ```
 /// use futures_lite::{AsyncReadExt, AsyncWriteExt};
 /// use smolkit_net::TcpStream;
+/// # use smolkit_net::TcpListener;
 /// # use smolkit_runtime as smolkit;
 ///
 /// smolkit::block_on(async {
-///     let mut stream = TcpStream::connect("example.org:80").await?;
-///     stream.write_all(b"GET / HTTP/1.0\r\nhost: example.org\r\n\r\n").await?;
-///     let mut page = String::new();
-///     stream.read_to_string(&mut page).await?;
+/// #   let listener = TcpListener::bind("127.0.0.1:0").await?;
+/// #   let addr = listener.local_addr()?;
+/// #   let _server = smolkit::spawn(async move {
+/// #       let (mut stream, _) = listener.accept().await?;
+/// #       stream.read_exact(&mut [0; 35]).await?;
+/// #       stream.write_all(b"HTTP/1.0 204 No Content\r\n\r\n").await
+/// #   });
+///     let mut stream = TcpStream::connect(addr).await?;
+///     stream.write_all(b"GET / HTTP/1.0\r\nhost: localhost\r\n\r\n").await?;
+///     let mut answer = String::new();
+///     stream.read_to_string(&mut answer).await?;
+///     assert!(answer.starts_with("HTTP/1.0 204"));
 ///     std::io::Result::Ok(())
 /// })?;
 /// # std::io::Result::Ok(())
@@ -59,7 +68,11 @@ impl TcpStream {
     /// # Errors
     ///
     /// `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`, `HostUnreachable` and the others of `connect(2)`; those of the look-up of a name;
-    /// `InvalidInput` if there is no address. The message names the addresses that were tried, and how each failed.
+    /// `InvalidInput` if there is no address. The message names the addresses that were tried, and how each failed; a [`ConnectError`](crate::ConnectError) is inside.
+    ///
+    /// # Panics
+    ///
+    /// As [`AsyncToSocketAddrs`](AsyncToSocketAddrs#panics).
     pub async fn connect<A: AsyncToSocketAddrs>(addr: A) -> io::Result<TcpStream> {
         TcpConnector::new().connect(addr).await
     }
