@@ -1,6 +1,28 @@
 //! Signs of congestion.
 
 /// What a packet says about congestion (RFC 3168 §5). A sender that does not react to it says nothing.
+///
+/// # Examples
+///
+/// ```
+/// use smolkit_net::UdpSocket;
+/// use smolkit_net::udp::{Ecn, RecvBatch, Transmit};
+/// # use smolkit_runtime as smolkit;
+///
+/// # #[cfg(target_os = "linux")]
+/// smolkit::block_on(async {
+///     let socket = UdpSocket::bind("127.0.0.1:0").await?;
+///     socket.set_recv_ecn(true)?;
+///     let message = Transmit::new(b"hello", socket.local_addr()?).with_ecn(Ecn::Ect0);
+///     socket.send_batch(&mut [message]).await?;
+///     let mut batch = RecvBatch::new(1, 2_048)?;
+///     socket.recv_batch(&mut batch).await?;
+///     // A router on the way would have made it `Ce` if it were congested.
+///     assert!(batch.iter().all(|message| message.ecn == Some(Ecn::Ect0)));
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ecn {
     /// Its sender reacts to marks.

@@ -47,7 +47,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// `Unsupported` elsewhere than on Linux; those of `setsockopt(2)`.
+    /// `Unsupported` elsewhere than on Linux; those of `getsockname(2)` and `setsockopt(2)`.
     pub fn set_recv_ecn(&self, recv_ecn: bool) -> io::Result<()> {
         if self.local_addr()?.is_ipv6() {
             let (level, name) = (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS);
@@ -71,7 +71,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// `Unsupported` elsewhere than on Linux; those of `setsockopt(2)`.
+    /// `Unsupported` elsewhere than on Linux; those of `getsockname(2)` and `setsockopt(2)`.
     pub fn set_recv_to(&self, recv_to: bool) -> io::Result<()> {
         let (level, name) = self.packet_info()?;
         sys::set_option(self.as_fd(), level, name, recv_to.into())

@@ -145,6 +145,31 @@ impl fmt::Debug for RecvBatch {
 }
 
 /// What the kernel has handed over at once: a datagram or, with [`set_gro`](UdpSocket::set_gro), several ones of the same peer.
+///
+/// # Examples
+///
+/// ```
+/// use smolkit_net::UdpSocket;
+/// use smolkit_net::udp::RecvBatch;
+/// # use smolkit_runtime as smolkit;
+///
+/// smolkit::block_on(async {
+///     let socket = UdpSocket::bind("127.0.0.1:0").await?;
+///     socket.send_to(b"one", socket.local_addr()?).await?;
+///     let mut batch = RecvBatch::new(8, 65_536)?;
+///     // Where there is no GRO, each message is one datagram.
+///     let _ = socket.set_gro(true);
+///     socket.recv_batch(&mut batch).await?;
+///     for message in batch.iter() {
+///         for datagram in message.datagrams() {
+///             println!("{} bytes from {}", datagram.len(), message.from);
+/// #           assert_eq!(datagram, b"one");
+///         }
+///     }
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Message<'a> {
@@ -192,6 +217,10 @@ impl UdpSocket {
     }
 
     /// [`recv_batch`](UdpSocket::recv_batch) as a poll function, for one task at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_batch`](UdpSocket::recv_batch).
     pub fn poll_recv_batch(
         &self,
         cx: &mut Context<'_>,

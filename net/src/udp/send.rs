@@ -12,6 +12,33 @@ use super::{BATCH_MAX, Ecn, MESSAGE_BYTES_MAX, SEGMENTS_MAX, UdpSocket, pieces};
 use crate::sys::batch::Piece;
 
 /// A message to send: one datagram, or several of the same length.
+///
+/// # Examples
+///
+/// ```
+/// use smolkit_net::UdpSocket;
+/// use smolkit_net::udp::Transmit;
+/// # use smolkit_runtime as smolkit;
+///
+/// smolkit::block_on(async {
+///     let (one, other) = (UdpSocket::bind("127.0.0.1:0").await?, UdpSocket::bind("127.0.0.1:0").await?);
+///     let (to_one, to_other) = (one.local_addr()?, other.local_addr()?);
+///     // One datagram for `one`, three for `other`.
+///     let messages = &mut [
+///         Transmit::new(b"hello", to_one),
+///         Transmit::new(b"one two three", to_other).in_segments(5),
+///     ];
+///     let mut rest = &mut messages[..];
+///     while !rest.is_empty() {
+///         let sent = one.send_batch(rest).await?;
+///         rest = &mut rest[sent..];
+///     }
+///     assert_eq!(one.recv(&mut [0; 16]).await?, 5);
+///     assert_eq!(other.recv(&mut [0; 16]).await?, 5);
+///     std::io::Result::Ok(())
+/// })?;
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Transmit<'a> {
     pub(super) bytes: &'a [u8],
@@ -94,18 +121,8 @@ impl<'a> Transmit<'a> {
 }
 
 impl UdpSocket {
-    /// Sends messages, from the first one on, and returns how many were sent: at least one, and as many as the system takes with a call. Go on with the rest.
-    ///
-    /// ```
-    /// # use smolkit_net::{UdpSocket, udp::Transmit};
-    /// # async fn send_all(socket: UdpSocket, mut rest: &mut [Transmit<'_>]) -> std::io::Result<()> {
-    /// while !rest.is_empty() {
-    ///     let sent = socket.send_batch(rest).await?;
-    ///     rest = &mut rest[sent..];
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// Sends messages, from the first one on, and returns how many were sent: at least one, and as many as the system takes with a call. Go on with the rest, as the
+    /// [example](Transmit#examples) does.
     ///
     /// Datagrams that follow one another to the same address and have the same length (the last one may be shorter) go as the segments of one message, if they
     /// are small enough for every network: that is much cheaper, and the receiver sees no difference.
@@ -136,6 +153,10 @@ impl UdpSocket {
     }
 
     /// [`send_batch`](UdpSocket::send_batch) as a poll function, for one task at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_batch`](UdpSocket::send_batch).
     pub fn poll_send_batch(
         &self,
         cx: &mut Context<'_>,

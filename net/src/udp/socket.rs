@@ -49,10 +49,18 @@ pub struct UdpSocket {
 impl UdpSocket {
     /// A socket bound to the first of the addresses that can be had; port 0 lets the system choose.
     ///
+    /// # Cancel safety
+    ///
+    /// It waits for the look-up of a name only; a call that is dropped meanwhile has bound nothing.
+    ///
     /// # Errors
     ///
     /// `AddrInUse`, `AddrNotAvailable`, `PermissionDenied` (ports below 1,024) and the others of `bind(2)`; those of the
     /// look-up of a name; `InvalidInput` if there is no address. The message names the address that failed last.
+    ///
+    /// # Panics
+    ///
+    /// As [`AsyncToSocketAddrs`](AsyncToSocketAddrs#panics).
     pub async fn bind<A: AsyncToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
         let mut last = None;
         for addr in addr.to_addrs().await? {
@@ -77,7 +85,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// `NotConnected`.
+    /// `NotConnected` if it is to none; the others of `getpeername(2)`.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
         self.inner.get_ref().peer_addr()
     }
@@ -85,9 +93,17 @@ impl UdpSocket {
     /// Fixes the other end: [`send`](UdpSocket::send) goes there, and only datagrams from there are received. Nothing is sent, so nothing
     /// can be refused yet; the first of the addresses that has a route is taken.
     ///
+    /// # Cancel safety
+    ///
+    /// It waits for the look-up of a name only; a call that is dropped meanwhile has changed nothing.
+    ///
     /// # Errors
     ///
     /// `NetworkUnreachable` and the others of `connect(2)`; those of the look-up of a name; `InvalidInput` if there is no address.
+    ///
+    /// # Panics
+    ///
+    /// As [`AsyncToSocketAddrs`](AsyncToSocketAddrs#panics).
     pub async fn connect<A: AsyncToSocketAddrs>(&self, addr: A) -> io::Result<()> {
         let mut last = None;
         for addr in addr.to_addrs().await? {
@@ -109,6 +125,10 @@ impl UdpSocket {
     }
 
     /// [`recv_from`](UdpSocket::recv_from) as a poll function, for one task at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_from`](UdpSocket::recv_from).
     pub fn poll_recv_from(
         &self,
         cx: &mut Context<'_>,
@@ -133,7 +153,12 @@ impl UdpSocket {
     /// # Errors
     ///
     /// `InvalidInput` if there is no address; EMSGSIZE if it is too long; `PermissionDenied` for a broadcast without
-    /// [`set_broadcast`](UdpSocket::set_broadcast); the others of `sendto(2)`.
+    /// [`set_broadcast`](UdpSocket::set_broadcast); `ConnectionRefused` as for [`recv_from`](UdpSocket::recv_from), and then nothing was sent; the others of `sendto(2)`; those of the
+    /// look-up of a name.
+    ///
+    /// # Panics
+    ///
+    /// As [`AsyncToSocketAddrs`](AsyncToSocketAddrs#panics).
     pub async fn send_to<A: AsyncToSocketAddrs>(&self, buf: &[u8], addr: A) -> io::Result<usize> {
         let Some(addr) = addr.to_addrs().await?.next() else {
             return Err(no_address("cannot send"));
@@ -142,6 +167,10 @@ impl UdpSocket {
     }
 
     /// [`send_to`](UdpSocket::send_to) as a poll function, for one task at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_to`](UdpSocket::send_to).
     pub fn poll_send_to(
         &self,
         cx: &mut Context<'_>,
@@ -161,6 +190,10 @@ impl UdpSocket {
     }
 
     /// [`recv`](UdpSocket::recv) as a poll function, for one task at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](UdpSocket::recv).
     pub fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         self.inner.poll_read_with(cx, |io| io.recv(buf))
     }
@@ -184,6 +217,10 @@ impl UdpSocket {
     }
 
     /// [`send`](UdpSocket::send) as a poll function, for one task at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](UdpSocket::send).
     pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.inner.poll_write_with(cx, |io| io.send(buf))
     }
