@@ -80,7 +80,11 @@ pub struct TlsListener {
 
 type OnFailure = dyn Fn(SocketAddr, &io::Error) + Send + Sync;
 
-/// What has become of the connections of a [`TlsListener`]; see [`TlsListener::metrics`].
+/// What has become of the connections of a [`TlsListener`].
+///
+/// # Examples
+///
+/// See [`TlsListener::metrics`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HandshakeMetrics {

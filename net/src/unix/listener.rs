@@ -115,7 +115,7 @@ pub(super) fn accept(
     Ok((stream, addr))
 }
 
-/// The connections of a [`UnixListener`].
+/// The connections of a [`UnixListener`]; see [`UnixListener::incoming`].
 pub struct Incoming<'a> {
     listener: &'a UnixListener,
 }

@@ -81,7 +81,7 @@ impl UnixSocket {
         Ok(UnixSocket { inner, ty })
     }
 
-    /// Gives it a path, which must not exist yet. On Linux one that starts with a zero is an abstract name.
+    /// Gives it a path, which must not exist yet; the file stays behind when the socket is dropped. On Linux one that starts with a zero is an abstract name.
     ///
     /// # Errors
     ///
@@ -100,7 +100,7 @@ impl UnixSocket {
         Ok(rustix::net::bind(&self.inner, &addr::from_std(addr)?)?)
     }
 
-    /// Listens. So many connections, or as many as the system allows (`net.core.somaxconn`), may wait to be accepted.
+    /// Listens. So many connections, or as many as the system allows (`net.core.somaxconn`), may wait to be accepted; the others wait for a place.
     ///
     /// # Errors
     ///
@@ -119,7 +119,7 @@ impl UnixSocket {
         self.listen(BACKLOG as u32)
     }
 
-    /// Listens for connections that keep the borders of messages.
+    /// Listens for connections that keep the borders of messages, with a queue as for [`listen`](UnixSocket::listen).
     ///
     /// # Errors
     ///
@@ -148,6 +148,12 @@ impl UnixSocket {
 
     /// [`connect`](UnixSocket::connect) to an address: a path, or on Linux an abstract name.
     ///
+    /// Waits while the listener's queue is full, however long that takes.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends the attempt.
+    ///
     /// # Errors
     ///
     /// As [`connect`](UnixSocket::connect); `InvalidInput` if the address is unnamed.
@@ -158,6 +164,12 @@ impl UnixSocket {
     }
 
     /// Connects for sequenced packets, to a path or on Linux an abstract name.
+    ///
+    /// Waits while the listener's queue is full, however long that takes.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends the attempt.
     ///
     /// # Errors
     ///
@@ -172,7 +184,7 @@ impl UnixSocket {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` if it is none; those of a registration.
+    /// `InvalidInput` if it is none; those of a registration ([`Async::new`]).
     pub fn datagram(self) -> io::Result<UnixDatagram> {
         self.check(Type::DGRAM, "make a datagram socket")?;
         Ok(UnixDatagram::from(Async::new_nonblocking(OwnedFd::from(self.inner).into())?))
