@@ -131,7 +131,7 @@ impl TlsAcceptor {
     ///
     /// # Panics
     ///
-    /// After [`blocking::shutdown`](smolkit_runtime::blocking::shutdown): no thread is there to read them.
+    /// After [`blocking::shutdown`](smolkit_runtime::blocking::shutdown), unless it was made of rustls's own settings: no thread is there to read files.
     pub async fn reload(&self) -> Result<bool, TlsError> {
         self.reload_if(true).await.into_result()
     }

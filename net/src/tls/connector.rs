@@ -151,7 +151,7 @@ impl TlsConnector {
     ///
     /// # Panics
     ///
-    /// After [`blocking::shutdown`](smolkit_runtime::blocking::shutdown), if it has files to read: no thread is there to do it.
+    /// After [`blocking::shutdown`](smolkit_runtime::blocking::shutdown), unless it was made of rustls's own settings: no thread is there to read files.
     pub async fn reload(&self) -> Result<bool, TlsError> {
         self.reload_if(true).await.into_result()
     }
@@ -176,18 +176,33 @@ impl TlsConnector {
     /// Looks at the files of its roots and identities every so often, for ever, and reads them again when they have changed, as [`reload`](TlsConnector::reload) does;
     /// `report` hears of each replacement (`Ok`) and of each failure.
     ///
-    /// A file may be written anew, renamed, or reached through a symlink that is exchanged, as in Kubernetes. Looking costs a `stat` call for each file. Spawn it:
+    /// A file may be written anew, renamed, or reached through a symlink that is exchanged, as in Kubernetes. Looking costs a `stat` call for each file.
     ///
-    /// ```no_run
-    /// # use smolkit_net::tls::TlsConnector;
-    /// # use std::time::Duration;
-    /// # fn example(connector: &TlsConnector) {
+    /// # Cancel safety
+    ///
+    /// Dropping it ends the watch. What is being read then may still be taken over, without a report.
+    ///
+    /// # Panics
+    ///
+    /// As [`reload`](TlsConnector::reload).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use smolkit_net::tls::{Roots, TlsConnector};
+    /// # let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    /// # let path = std::env::temp_dir().join(format!("smolkit-watch-{}.pem", std::process::id()));
+    /// # std::fs::write(&path, made.cert.pem())?;
+    ///
+    /// let connector = TlsConnector::builder(Roots::pem_file(&path)?).build()?;
     /// let watch = connector.watch(Duration::from_secs(60), |result| match result {
     ///     Ok(()) => println!("roots or certificates are replaced"),
     ///     Err(error) => eprintln!("{error}"),
     /// });
     /// smolkit_runtime::spawn(watch).detach();
-    /// # }
+    /// # std::fs::remove_file(path)?;
+    /// # std::io::Result::Ok(())
     /// ```
     pub fn watch(
         &self,
