@@ -76,7 +76,8 @@ impl TcpSocket {
         self.inner.bind(&addr.into())
     }
 
-    /// Listens. So many connections, or as many as the system allows (`net.core.somaxconn`), may wait to be accepted.
+    /// Listens. So many connections, or as many as the system allows (`net.core.somaxconn`), may wait to be accepted. Without an address the system
+    /// chooses a port, at all of this host's addresses.
     ///
     /// # Errors
     ///
