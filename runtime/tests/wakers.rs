@@ -448,3 +448,63 @@ fn one_of_a_hundred_panics_on_a_worker() {
         }
     });
 }
+
+/// A waker of which somebody knows whether it still exists, and whether it was woken.
+struct Counted {
+    woken: AtomicUsize,
+}
+
+impl Wake for Counted {
+    fn wake(self: Arc<Self>) {
+        self.woken.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn counted() -> (Arc<Counted>, Waker) {
+    let counted = Arc::new(Counted { woken: AtomicUsize::new(0) });
+    (counted.clone(), counted.into())
+}
+
+/// A socket on which nothing happens keeps few of those who have asked and gone, as a pooled connection has them; it would keep their memory as long as it lives.
+#[test]
+fn a_quiet_source_forgets_those_who_have_gone() {
+    within(TEST_MAX, || {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let io = Async::new(ours).unwrap();
+        let asked: Vec<_> = (0..10_000)
+            .map(|_| {
+                let (counted, waker) = counted();
+                assert!(io.poll_readable(&mut Context::from_waker(&waker)).is_pending());
+                Arc::downgrade(&counted)
+            })
+            .collect();
+        let kept = asked.iter().filter(|counted| counted.strong_count() > 0).count();
+        assert!(kept <= 200, "{kept} wakers are kept");
+    });
+}
+
+/// Many who wait in earnest are not woken for ever on account of one another, and the event reaches all.
+#[test]
+fn many_pollers_settle_down() {
+    const POLLERS: usize = 1_000;
+    within(TEST_MAX, || {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let io = Async::new(ours).unwrap();
+        let pollers: Vec<_> = (0..POLLERS).map(|_| counted()).collect();
+        let poll = |waker: &Waker| io.poll_readable(&mut Context::from_waker(waker)).is_pending();
+        assert!(pollers.iter().all(|(_, waker)| poll(waker)));
+        let mut polls = 0;
+        while let Some((counted, waker)) =
+            pollers.iter().find(|(counted, _)| counted.woken.load(Ordering::SeqCst) > 0)
+        {
+            counted.woken.store(0, Ordering::SeqCst);
+            assert!(poll(waker));
+            polls += 1;
+            assert!(polls <= 10 * POLLERS, "they wake each other for ever");
+        }
+        theirs.write_all(b"x").unwrap();
+        wait_until("all are woken", || {
+            pollers.iter().all(|(counted, _)| counted.woken.load(Ordering::SeqCst) > 0)
+        });
+    });
+}

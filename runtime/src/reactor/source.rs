@@ -39,7 +39,7 @@ impl Way {
 }
 
 /// So many wakers may wait in the `poll_*` functions for one direction before all of them are woken, to sort out those that nobody needs any more.
-/// If they come back, there may be twice as many next time.
+/// If they come back, there may be twice as many next time. Those that were woken last are kept for that, so twice as many wakers are held at the most.
 const POLLERS_MAX: usize = 32;
 
 pub(crate) struct Source {
@@ -78,6 +78,8 @@ struct Direction {
 struct Crowd {
     pollers: Vec<Waker>,
     pollers_max: usize,
+    /// Those that were woken last because there were too many, to see which of them come back.
+    woken: Option<Arc<[Waker]>>,
     waiters: Slab<Option<Waker>>,
 }
 
@@ -328,8 +330,12 @@ impl Direction {
         if pollers.len() <= crowd.pollers_max {
             return Spare::None;
         }
-        crowd.pollers_max *= 2;
-        Spare::Wake(std::mem::take(pollers))
+        let woken: Arc<[Waker]> = std::mem::take(pollers).into();
+        let before = crowd.woken.replace(woken.clone());
+        if before.as_ref().is_some_and(|before| have_come_back(&woken, before)) {
+            crowd.pollers_max *= 2;
+        }
+        Spare::Wake(woken, before)
     }
 
     /// Returns the waker that the new one replaces.
@@ -360,7 +366,19 @@ impl Direction {
 enum Spare {
     None,
     Drop(Waker),
-    Wake(Vec<Waker>),
+    /// And those that were woken the last time.
+    Wake(Arc<[Waker]>, Option<Arc<[Waker]>>),
+}
+
+/// Whether a good part of those who wait now (a look at some of them is enough) were woken before, and not others who will be gone before anything happens.
+fn have_come_back(now: &[Waker], before: &[Waker]) -> bool {
+    let some = now.iter().step_by(now.len().div_ceil(POLLERS_MAX));
+    let (mut looked_at, mut back) = (0, 0);
+    for waker in some {
+        looked_at += 1;
+        back += usize::from(before.iter().any(|other| other.will_wake(waker)));
+    }
+    back * 4 >= looked_at
 }
 
 impl Spare {
@@ -368,7 +386,10 @@ impl Spare {
         match self {
             Spare::None => {}
             Spare::Drop(waker) => drop(waker),
-            Spare::Wake(mut wakers) => super::wake_all(&mut wakers),
+            Spare::Wake(woken, before) => {
+                super::wake_all(&mut woken.to_vec());
+                drop(before);
+            }
         }
     }
 }
