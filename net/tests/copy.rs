@@ -5,12 +5,13 @@
 
 use std::io;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use smolkit_net::unix::UnixStream;
 use smolkit_net::{TcpListener, TcpStream, copy, copy_bidirectional};
-use smolkit_runtime::{Timer, block_on, spawn};
+use smolkit_runtime::{Timer, block_on, spawn, unblock};
 
 /// Fails if `f` takes longer than 120 s.
 fn within<T>(f: impl Future<Output = T>) -> T {
@@ -268,4 +269,37 @@ fn a_vanished_receiver_is_an_error_not_a_signal() {
         );
         sender.await;
     });
+}
+
+/// TCP's urgent byte ends nothing and stops nothing, with what lies behind it already there or still to come.
+#[test]
+fn urgent_data_is_passed_over() {
+    const BYTES: usize = 1 << 20;
+    for waits in [false, true] {
+        within(async {
+            let (client, near) = tcp_pair().await;
+            let (far, mut server) = tcp_pair().await;
+            let copying = spawn(async move { copy(&near, &far).await });
+            let mut sending = client.clone();
+            let (told, hears) = mpsc::channel::<()>();
+            let sender = spawn(async move {
+                sending.write_all(&vec![1; BYTES]).await.unwrap();
+                rustix::net::send(&sending, b"!", rustix::net::SendFlags::OOB).unwrap();
+                sending.write_all(&vec![2; BYTES]).await.unwrap();
+                if waits {
+                    // The end does not help: it comes only when all has arrived.
+                    unblock(move || hears.recv()).await.unwrap();
+                }
+                sending.close().await.unwrap();
+            });
+            let mut all = vec![0; 2 * BYTES];
+            server.read_exact(&mut all).await.unwrap();
+            assert!(all[..BYTES].iter().all(|&byte| byte == 1));
+            assert!(all[BYTES..].iter().all(|&byte| byte == 2));
+            // The sender has not got that far yet, or does not listen.
+            let _ = told.send(());
+            sender.await;
+            assert_eq!(copying.await.unwrap(), 2 * BYTES as u64);
+        });
+    }
 }

@@ -2,6 +2,15 @@
 
 pub(super) use self::kernel::Channel;
 
+/// Where bytes have gone, and how many.
+pub(super) enum Filled {
+    Channel(usize),
+    /// To the caller's buffer; none at the end.
+    Buffer(usize),
+    /// Nowhere: these sockets cannot be spliced, or there is no pipe to be had.
+    Refused,
+}
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod kernel {
     use std::cell::Cell;
@@ -10,8 +19,10 @@ mod kernel {
     use std::task::{Context, Poll, ready};
 
     use rustix::io::Errno;
+    use rustix::net::{RecvFlags, recv};
     use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 
+    use super::Filled;
     use crate::stream::StreamSocket;
 
     /// More than the 64 KiB of a fresh pipe: fewer calls. Beyond the limit of an unprivileged user's pipes it stays at less.
@@ -66,36 +77,42 @@ mod kernel {
             !*self.is_refused.get_or_insert_with(|| !crate::sys::ignores_sigpipe())
         }
 
-        /// Fills the pipe, which is empty; `None` if these sockets cannot be spliced, or there is no pipe to be had.
+        /// Fills the pipe, which is empty, or the buffer.
         pub(in crate::copy) fn poll_fill<S: StreamSocket>(
             &mut self,
             cx: &mut Context<'_>,
             from: &S,
-        ) -> Poll<io::Result<Option<usize>>> {
+            buffer: &mut [u8],
+        ) -> Poll<io::Result<Filled>> {
             let Some(pipe) = Pipe::take() else {
                 self.is_refused = Some(true);
-                return Poll::Ready(Ok(None));
+                return Poll::Ready(Ok(Filled::Refused));
             };
-            // A short count says nothing here: the pipe may be out of slots. WouldBlock comes from the socket, as the pipe is empty.
             let result = from.io().poll_read_with(cx, |io| {
-                Ok(splice(io, None, &pipe.input, None, PIPE_BYTES, flags())?)
-            });
-            match result {
-                Poll::Ready(Ok(count @ 1..)) => {
-                    self.filled = count;
-                    self.pipe = Some(pipe);
-                    Poll::Ready(Ok(Some(count)))
-                }
-                result => {
-                    pipe.give_back();
-                    match ready!(result) {
-                        Err(error) if is_refusal(&error) => {
-                            self.is_refused = Some(true);
-                            Poll::Ready(Ok(None))
-                        }
-                        result => Poll::Ready(result.map(Some)),
+                match splice(io, None, &pipe.input, None, PIPE_BYTES, flags()) {
+                    // A short count says nothing here: the pipe may be out of slots.
+                    Ok(count @ 1..) => Ok(Filled::Channel(count)),
+                    // The pipe is empty, so it is the socket that has nothing. Before TCP's urgent mark, though, the kernel says so whatever lies behind that;
+                    // a read passes it.
+                    Ok(_) | Err(Errno::AGAIN) => {
+                        let (count, _) = recv(io, &mut *buffer, RecvFlags::empty())?;
+                        Ok(Filled::Buffer(count))
                     }
+                    Err(errno) => Err(errno.into()),
                 }
+            });
+            if let Poll::Ready(Ok(Filled::Channel(count))) = result {
+                self.filled = count;
+                self.pipe = Some(pipe);
+                return result;
+            }
+            pipe.give_back();
+            match ready!(result) {
+                Err(error) if is_refusal(&error) => {
+                    self.is_refused = Some(true);
+                    Poll::Ready(Ok(Filled::Refused))
+                }
+                result => Poll::Ready(result),
             }
         }
 
@@ -155,6 +172,7 @@ mod kernel {
     use std::io;
     use std::task::{Context, Poll};
 
+    use super::Filled;
     use crate::stream::StreamSocket;
 
     pub(in crate::copy) struct Channel;
@@ -172,8 +190,9 @@ mod kernel {
             &mut self,
             _: &mut Context<'_>,
             _: &S,
-        ) -> Poll<io::Result<Option<usize>>> {
-            Poll::Ready(Ok(None))
+            _: &mut [u8],
+        ) -> Poll<io::Result<Filled>> {
+            Poll::Ready(Ok(Filled::Refused))
         }
 
         pub(in crate::copy) fn poll_empty<S: StreamSocket>(

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 pub use self::file::FileRange;
 
-use self::channel::Channel;
+use self::channel::{Channel, Filled};
 use crate::stream::{StreamSocket, close_leniently};
 
 /// What a direction reads at a time while it moves little. A full read calls for splicing, a smaller splice ends it.
@@ -210,12 +210,20 @@ impl Pump {
                 return Poll::Ready(Ok(self.total));
             }
             let count = if self.is_large {
-                let Some(count) = ready!(self.channel.poll_fill(cx, from))? else {
-                    self.is_large = false;
-                    continue;
-                };
-                self.is_large = count >= BUFFER_BYTES;
-                count
+                match ready!(self.channel.poll_fill(cx, from, &mut self.buffer))? {
+                    Filled::Channel(count) => {
+                        self.is_large = count >= BUFFER_BYTES;
+                        count
+                    }
+                    Filled::Buffer(count) => {
+                        (self.start, self.end) = (0, count);
+                        count
+                    }
+                    Filled::Refused => {
+                        self.is_large = false;
+                        continue;
+                    }
+                }
             } else {
                 let count = ready!(from.poll_recv(cx, &mut self.buffer))?;
                 (self.start, self.end) = (0, count);
