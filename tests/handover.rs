@@ -59,6 +59,18 @@ fn over_a_unix_socket() {
         let error = successor.ready().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
 
+        // All who wait are told, and whoever asks again.
+        let (old, new) = UnixStream::pair().unwrap();
+        let (successor, mut received) =
+            future::try_zip(sockets.send(old), Sockets::receive(new)).await.unwrap();
+        let both = future::try_zip(successor.ready(), successor.ready());
+        let mut both = std::pin::pin!(both);
+        assert!(future::poll_once(&mut both).await.is_none());
+        received.ready().unwrap();
+        both.await.unwrap();
+        drop(received);
+        successor.ready().await.unwrap();
+
         sockets.add("one more", &listener).unwrap();
         let (old, new) = UnixStream::pair().unwrap();
         let error = sockets.send(old).await.unwrap_err();

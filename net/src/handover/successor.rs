@@ -6,7 +6,6 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 
-use futures_lite::AsyncReadExt;
 use rustix::net::send;
 
 use super::kind;
@@ -65,7 +64,7 @@ impl Successor {
         (HANDOVER_VARIABLE, format!("{number}:{}", std::process::id()))
     }
 
-    /// Waits until the successor says that it serves. Until then this process should go on accepting, and afterwards only serve what it has accepted.
+    /// Waits until the successor says that it serves; all who wait are told, however often. Until then this process should go on accepting, and afterwards only serve what it has accepted.
     ///
     /// # Cancel safety
     ///
@@ -75,7 +74,8 @@ impl Successor {
     ///
     /// `UnexpectedEof` if the successor has ended, or has dropped what it got, before it was ready: this process goes on then. The others of reading.
     pub async fn ready(&self) -> io::Result<()> {
-        match self.stream.clone().read(&mut [0]).await {
+        // The byte stays there for whoever asks next.
+        match self.stream.peek(&mut [0]).await {
             Ok(1..) => return Ok(()),
             // What was sent to it is still unread.
             Err(error) if error.kind() != io::ErrorKind::ConnectionReset => return Err(error),
