@@ -5,8 +5,10 @@
 mod child;
 mod udp_support;
 
+use std::cell::Cell;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use futures_lite::future;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use smolkit_net::UdpSocket;
 use smolkit_net::udp::{BATCH_MAX, MESSAGE_BYTES_MAX, RecvBatch, SEGMENTS_MAX, Transmit};
-use smolkit_runtime::{Task, Timer, spawn};
+use smolkit_runtime::{LocalExecutor, Task, Timer, spawn, unblock};
 
 use self::udp_support::{hosts, in_order, pair, receive, send_all, within};
 
@@ -425,4 +427,82 @@ mod under_strace {
             assert_eq!(receive(&server, &mut batch, 1).await, [b"3"]);
         });
     }
+}
+
+/// Whoever sends batch after batch leaves others their turns: a batch counts for what is in it.
+#[test]
+fn batches_leave_others_their_turns() {
+    within(async {
+        let gone = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let to = gone.local_addr().unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let executor = LocalExecutor::new();
+        let turns = Rc::new(Cell::new(0));
+        let others = turns.clone();
+        let _other = executor.spawn(async move {
+            loop {
+                others.set(others.get() + 1);
+                future::yield_now().await;
+            }
+        });
+        let sender = executor.spawn(async move {
+            let mut left = 0;
+            // What nobody reads is dropped by the kernel, so the socket is always ready.
+            for _ in 0..64 {
+                let before = turns.get();
+                let mut batch = [Transmit::new(b"x", to); 64];
+                let mut rest = &mut batch[..];
+                while !rest.is_empty() {
+                    let sent = socket.send_batch(rest).await.unwrap();
+                    rest = &mut rest[sent..];
+                }
+                left += usize::from(turns.get() > before);
+            }
+            left
+        });
+        // A batch of 64 counts for 17 operations, and a turn is 64 of them.
+        let left = executor.run(sender).await;
+        assert!(left >= 12, "others had {left} turns");
+    });
+}
+
+/// Without `recvmmsg`: the error that ended a batch is told by the next call, though no event tells of it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_late_error_without_recvmmsg() {
+    const TEST: &str = "a_late_error_without_recvmmsg";
+    if !child::is_child(child::TRACED) {
+        // The first `recvmsg` is slow, so that the refusal is there by then.
+        let refused = ["-e", "trace=recvmmsg,recvmsg", "-e", "inject=recvmmsg:error=ENOSYS"];
+        let late = ["-e", "inject=recvmsg:delay_exit=300000:when=1"];
+        child::under_strace(TEST, &[&refused[..], &late[..]].concat());
+        return;
+    }
+    within(async {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let gone = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let addr = gone.local_addr().unwrap();
+        socket.connect(addr).await.unwrap();
+        gone.send_to(b"one", socket.local_addr().unwrap()).await.unwrap();
+        // It hears nobody but itself, and keeps the port from others.
+        gone.connect(addr).await.unwrap();
+        let other = socket.clone();
+        let sender = unblock(move || {
+            // While the other one is in its first `recvmsg`.
+            std::thread::sleep(Duration::from_millis(100));
+            rustix::net::send(&other, b"x", rustix::net::SendFlags::empty()).unwrap();
+        });
+        let mut batch = RecvBatch::new(8, 64).unwrap();
+        let mut told = 0;
+        // It comes with the first call, which has nothing yet then, or after it.
+        let refused = loop {
+            match socket.recv_batch(&mut batch).await {
+                Ok(count) => told += count,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+        assert!(told <= 1);
+        sender.await;
+    });
 }

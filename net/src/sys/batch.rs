@@ -5,7 +5,7 @@ use std::mem::{self, MaybeUninit};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// So many messages go into a call: their headers take 20 KiB of the stack.
+/// So many messages go into a call: their headers take 24 KiB of the stack.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) const MESSAGES_MAX: usize = 64;
 
@@ -21,15 +21,22 @@ pub(crate) struct Arrival {
     pub(crate) class: Option<u8>,
     /// Where it was sent to.
     pub(crate) to: Option<IpAddr>,
+    /// What an answer can be sent from.
+    pub(crate) local: Option<IpAddr>,
+    /// The index of the interface that it came through.
+    pub(crate) interface: Option<u32>,
 }
 
-/// Room for the control messages that there may be, aligned as they have to be: three numbers and an address.
+/// Three numbers and an address, and as much again for options that the program has set by itself: time stamps, for example.
+const CONTROL_BYTES: usize = 256;
+
+/// Room for the control messages that there may be, aligned as they have to be.
 #[repr(C, align(8))]
-struct Control([MaybeUninit<u8>; 3 * 24 + 40]);
+struct Control([MaybeUninit<u8>; CONTROL_BYTES]);
 
 impl Control {
     fn new() -> Control {
-        Control([MaybeUninit::uninit(); 3 * 24 + 40])
+        Control([MaybeUninit::uninit(); CONTROL_BYTES])
     }
 }
 
@@ -119,9 +126,11 @@ unsafe fn arrival(header: &libc::msghdr, len: usize) -> io::Result<Arrival> {
         // SAFETY: the caller's promise.
         from: unsafe { address(header) }?,
         segment_bytes: None,
-        is_truncated: header.msg_flags & libc::MSG_TRUNC != 0,
+        is_truncated: header.msg_flags & (libc::MSG_TRUNC | libc::MSG_CTRUNC) != 0,
         class: None,
         to: None,
+        local: None,
+        interface: None,
     };
     // SAFETY: the caller's promise.
     unsafe { read_control(header, &mut arrival) };
@@ -182,13 +191,20 @@ unsafe fn read_control(header: &libc::msghdr, arrival: &mut Arrival) {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
                 // SAFETY: one that the kernel has written, and numbers are all that is in it.
                 let info = unsafe { value::<libc::in_pktinfo>(next) };
-                arrival.to =
-                    info.map(|info| Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr)).into());
+                let ip = |addr: libc::in_addr| Ipv4Addr::from(u32::from_be(addr.s_addr)).into();
+                arrival.to = info.map(|info| ip(info.ipi_addr));
+                arrival.local = info.map(|info| ip(info.ipi_spec_dst));
+                arrival.interface = info.and_then(|info| u32::try_from(info.ipi_ifindex).ok());
             }
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
                 // SAFETY: one that the kernel has written, and numbers are all that is in it.
                 let info = unsafe { value::<libc::in6_pktinfo>(next) };
                 arrival.to = info.map(|info| IpAddr::from(info.ipi6_addr.s6_addr));
+                arrival.local = arrival.to.filter(|ip| !ip.is_multicast());
+                // On Android it is signed.
+                #[allow(clippy::useless_conversion)]
+                let index = info.and_then(|info| u32::try_from(info.ipi6_ifindex).ok());
+                arrival.interface = index;
             }
             _ => {}
         }
@@ -396,6 +412,8 @@ mod tests {
                 is_truncated: false,
                 class: None,
                 to: None,
+                local: None,
+                interface: None,
             };
             // SAFETY: the header has one message, of as many bytes as it says.
             unsafe { read_control(&header, &mut arrival) };

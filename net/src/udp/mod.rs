@@ -54,6 +54,10 @@
 //! # std::io::Result::Ok(())
 //! ```
 
+use std::task::{Context, Waker};
+
+use smolkit_runtime::task;
+
 mod ecn;
 mod options;
 mod pieces;
@@ -68,6 +72,14 @@ pub use self::recv::{Message, RecvBatch};
 pub use self::send::Transmit;
 pub use self::socket::UdpSocket;
 pub use self::unbound::Unbound;
+
+/// Has a batch count for as many operations as it takes the time of, so that whoever moves one after the other leaves others their turns.
+fn account(messages: usize, bytes: usize) {
+    let cost = messages / 4 + bytes / 8_192;
+    // It is done, so nobody waits: what is spent makes the next operation wait.
+    let mut nobody = Context::from_waker(Waker::noop());
+    let _ = task::poll_budget(&mut nobody, u32::try_from(cost).unwrap_or(u32::MAX));
+}
 
 /// So many messages are received or sent with a call.
 pub const BATCH_MAX: usize = 64;

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use super::refusals::Refusals;
 use super::{BATCH_MAX, Ecn, UdpSocket};
@@ -94,6 +94,8 @@ impl RecvBatch {
             is_truncated: arrival.is_truncated,
             ecn: arrival.class.and_then(Ecn::of_class),
             to: arrival.to,
+            local: arrival.local,
+            interface: arrival.interface,
         })
     }
 
@@ -116,9 +118,6 @@ impl RecvBatch {
     }
 
     fn fill_singly(&mut self, fd: impl AsFd, late: &super::refusals::Late) -> io::Result<usize> {
-        if let Some(error) = late.take() {
-            return Err(error);
-        }
         for buffer in self.bytes.chunks_exact_mut(self.buffer_bytes) {
             match batch::recv_one(fd.as_fd(), buffer) {
                 Ok(arrival) => self.arrivals.push(arrival),
@@ -179,12 +178,18 @@ pub struct Message<'a> {
     pub from: SocketAddr,
     /// The length of each datagram; only the last one may be shorter.
     pub segment_bytes: usize,
-    /// It was longer than the buffer, and its end is lost.
+    /// It was longer than the buffer, and its end is lost. Or the program has set more options than there is room for what the kernel has to say: then
+    /// `segment_bytes`, `ecn`, `to`, `local` and `interface` may be missing.
     pub is_truncated: bool,
     /// The mark of congestion, if there is one; with [`set_recv_ecn`](UdpSocket::set_recv_ecn).
     pub ecn: Option<Ecn>,
     /// The address that it was sent to; with [`set_recv_to`](UdpSocket::set_recv_to).
     pub to: Option<IpAddr>,
+    /// The address of this host to [answer from](super::Transmit::from_ip): `to`, but for a broadcast or multicast that of the interface, and `None` where the system does not say
+    /// it (IPv6); with [`set_recv_to`](UdpSocket::set_recv_to).
+    pub local: Option<IpAddr>,
+    /// The index of the network interface that it came through; with [`set_recv_to`](UdpSocket::set_recv_to).
+    pub interface: Option<u32>,
 }
 
 impl<'a> Message<'a> {
@@ -227,9 +232,18 @@ impl UdpSocket {
         batch: &mut RecvBatch,
     ) -> Poll<io::Result<usize>> {
         batch.arrivals.clear();
+        // It has been taken out of the socket: no event tells of it.
+        if let Some(error) = self.refusals.late.take() {
+            return Poll::Ready(Err(error));
+        }
         // Messages instead of bytes, but the same rule: fewer than wanted means that there was no more. If it was an error that ended the call, its
         // own event comes after it, and has the next call try.
         let wanted = batch.capacity();
-        self.inner.poll_read_stream(cx, wanted, |io| batch.fill(io, &self.refusals))
+        let result =
+            ready!(self.inner.poll_read_stream(cx, wanted, |io| batch.fill(io, &self.refusals)));
+        if let Ok(count) = result {
+            super::account(count, batch.arrivals.iter().map(|arrival| arrival.len).sum());
+        }
+        Poll::Ready(result)
     }
 }

@@ -47,6 +47,9 @@ impl Late {
     }
 
     pub(super) fn take(&self) -> Option<std::io::Error> {
+        if self.0.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
         // Exchanged, so that one caller gets it; nothing else hangs on it.
         let code = self.0.swap(0, Ordering::Relaxed);
         (code != 0).then(|| std::io::Error::from_raw_os_error(code))

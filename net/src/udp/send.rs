@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket as StdSocket};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use super::pieces::Runs;
@@ -75,9 +75,10 @@ impl<'a> Transmit<'a> {
         Transmit { ecn: Some(ecn), ..self }
     }
 
-    /// The same from this address of this host, as an answer to what came to that ([`Message::to`](super::Message::to)). Linux only.
+    /// The same from this address of this host, as an answer to what came there ([`Message::local`](super::Message::local)). Linux only.
     pub fn from_ip(self, ip: IpAddr) -> Transmit<'a> {
-        Transmit { from: Some(ip), ..self }
+        // Also an IPv6 socket sends to IPv4 addresses from what is one.
+        Transmit { from: Some(ip.to_canonical()), ..self }
     }
 
     /// What is left to send.
@@ -86,14 +87,15 @@ impl<'a> Transmit<'a> {
     }
 
     /// Refuses what the system would refuse less clearly, or differently from one to the next.
-    fn check(&self) -> io::Result<()> {
+    fn check(&self, io: &StdSocket) -> io::Result<()> {
         if !kernel::MARKS && (self.ecn.is_some() || self.from.is_some()) {
             let message = "cannot choose the mark of congestion or the sender on this system";
             return Err(io::Error::new(io::ErrorKind::Unsupported, message));
         }
-        if let (Some(to), Some(from)) = (self.to, self.from) {
+        if let Some(from) = self.from {
+            let to = self.to.map_or_else(|| io.peer_addr(), Ok)?;
             // The kernel would pass over a sender of the other family, and choose one.
-            if to.ip().to_canonical().is_ipv4() != from.to_canonical().is_ipv4() {
+            if to.ip().to_canonical().is_ipv4() != from.is_ipv4() {
                 let message = format!("cannot send to {to} from {from}: another family");
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
             }
@@ -163,12 +165,20 @@ impl UdpSocket {
         batch: &mut [Transmit<'_>],
     ) -> Poll<io::Result<usize>> {
         // Fewer than wanted says nothing about room: it may have been an error that ended the call.
-        self.inner.poll_write_with(cx, |io| send(io, &self.refusals, batch))
+        let result = ready!(self.inner.poll_write_with(cx, |io| send(io, &self.refusals, batch)));
+        if let Ok(count) = result {
+            let sent = batch[..count].iter();
+            let (datagrams, bytes) = sent.fold((0, 0), |(datagrams, bytes), message| {
+                (datagrams + message.datagrams(), bytes + message.bytes.len())
+            });
+            super::account(datagrams, bytes);
+        }
+        Poll::Ready(result)
     }
 }
 
 fn send(io: &StdSocket, refusals: &Refusals, batch: &mut [Transmit<'_>]) -> io::Result<usize> {
-    let count = valid(batch)?;
+    let count = valid(io, batch)?;
     let batch = &mut batch[..count];
     loop {
         let sent = kernel::send(io, refusals, batch);
@@ -181,13 +191,13 @@ fn send(io: &StdSocket, refusals: &Refusals, batch: &mut [Transmit<'_>]) -> io::
 }
 
 /// How many messages from the first one on can be sent.
-fn valid(batch: &[Transmit<'_>]) -> io::Result<usize> {
+fn valid(io: &StdSocket, batch: &[Transmit<'_>]) -> io::Result<usize> {
     let Some(first) = batch.first() else {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "cannot send an empty batch"));
     };
-    first.check()?;
+    first.check(io)?;
     let batch = &batch[..batch.len().min(BATCH_MAX)];
-    Ok(batch.iter().position(|message| message.check().is_err()).unwrap_or(batch.len()))
+    Ok(batch.iter().position(|message| message.check(io).is_err()).unwrap_or(batch.len()))
 }
 
 /// Datagram by datagram, up to the first one that fails; how many messages are done. If it is not the first one, its error comes when it is tried again.
@@ -318,9 +328,10 @@ mod tests {
     fn a_batch_ends_before_what_cannot_be_sent() {
         let good = Transmit::connected(&[0; 640]).in_segments(10);
         let bad = Transmit::connected(&[0; 641]).in_segments(10);
-        assert_eq!(valid(&[good, good, bad, good]).unwrap(), 2);
-        assert!(valid(&[bad, good]).is_err());
-        assert!(valid(&[]).is_err());
-        assert_eq!(valid(&[good; 100]).unwrap(), BATCH_MAX);
+        let io = StdSocket::bind("127.0.0.1:0").unwrap();
+        assert_eq!(valid(&io, &[good, good, bad, good]).unwrap(), 2);
+        assert!(valid(&io, &[bad, good]).is_err());
+        assert!(valid(&io, &[]).is_err());
+        assert_eq!(valid(&io, &[good; 100]).unwrap(), BATCH_MAX);
     }
 }
