@@ -4,7 +4,7 @@
 #![cfg(target_os = "linux")]
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Seek};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::linux::fs::MetadataExt as _;
 use std::os::linux::net::SocketAddrExt;
 use std::process::{Command, Stdio};
@@ -316,6 +316,8 @@ fn halves_end_and_reunite() {
         let mut buf = [0; 10];
         other.read_exact(&mut buf).await.unwrap();
         let (mut read, mut write) = stream.split();
+        assert_eq!(read.stream().local_addr().unwrap().as_pathname(), None);
+        assert_eq!(write.stream().as_raw_fd(), read.stream().as_raw_fd());
         let (sent, got) =
             future::zip(write.write_all(b"x"), async { other.write_all(b"y").await }).await;
         sent.and(got).unwrap();

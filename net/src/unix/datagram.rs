@@ -1,5 +1,6 @@
 //! A Unix datagram socket.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
 use std::os::unix::net::SocketAddr;
@@ -7,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::net::SocketAddrUnix;
-use smolkit_runtime::Async;
+use smolkit_runtime::{Async, task};
 
 use super::fds::fd_passing;
 use super::pauses::retry;
@@ -174,6 +175,7 @@ impl UnixDatagram {
 
     async fn send_to_unix(&self, buf: &[u8], addr: SocketAddrUnix) -> io::Result<usize> {
         // Past the readiness word: a full receiver says nothing about this socket's own state.
+        poll_fn(|cx| task::poll_budget(cx, 1)).await;
         let io = self.inner.get_ref();
         retry(|| Ok(rustix::net::sendto(io, buf, NO_SIGNAL, &addr)?)).await
     }

@@ -93,7 +93,8 @@ pub(crate) fn send(
 }
 
 pub(crate) fn recv(socket: impl AsFd, bufs: &mut [IoSliceMut<'_>]) -> io::Result<Received> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX))];
+    // Room also for what else a program may have the kernel say, such as credentials.
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_MAX + 64))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let message = rustix::net::recvmsg(socket, bufs, &mut control, CLOEXEC)?;
     let mut fds = Vec::new();

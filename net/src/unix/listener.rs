@@ -67,7 +67,7 @@ impl UnixListener {
     /// As [`bind`](UnixListener::bind); `InvalidInput` if the address is unnamed.
     pub fn bind_addr(addr: &SocketAddr) -> io::Result<UnixListener> {
         let socket = connect::listen(&addr::from_std(addr)?, Type::STREAM)?;
-        Ok(UnixListener::from(Async::new_nonblocking(socket.into())?))
+        Ok(UnixListener::from(Async::new_unregistered(socket.into())))
     }
 
     /// Waits for a connection. The address is that of the other end, which is mostly unnamed.

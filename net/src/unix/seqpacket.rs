@@ -214,7 +214,7 @@ impl UnixSeqpacketListener {
     /// As [`bind`](UnixSeqpacketListener::bind); `InvalidInput` if the address is unnamed.
     pub fn bind_addr(addr: &SocketAddr) -> io::Result<UnixSeqpacketListener> {
         let socket = connect::listen(&addr::from_std(addr)?, Type::SEQPACKET)?;
-        Ok(UnixSeqpacketListener::from(Async::new_nonblocking(socket.into())?))
+        Ok(UnixSeqpacketListener::from(Async::new_unregistered(socket.into())))
     }
 
     /// Waits for a connection. The address is that of the other end, which is mostly unnamed.

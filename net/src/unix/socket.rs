@@ -107,7 +107,7 @@ impl UnixSocket {
     /// `InvalidInput` if it is no stream socket, or has no address; the others of `listen(2)`.
     pub fn listen(self, backlog: u32) -> io::Result<UnixListener> {
         let socket = self.listening(Type::STREAM, "listen for streams", backlog)?;
-        Ok(UnixListener::from(Async::new_nonblocking(socket.into())?))
+        Ok(UnixListener::from(Async::new_unregistered(socket.into())))
     }
 
     /// [`listen`](UnixSocket::listen) with the queue that [`UnixListener::bind`] has: 4,096.
@@ -126,7 +126,7 @@ impl UnixSocket {
     /// `InvalidInput` if it is no socket for sequenced packets, or has no address; the others of `listen(2)`.
     pub fn listen_seqpacket(self, backlog: u32) -> io::Result<UnixSeqpacketListener> {
         let socket = self.listening(Type::SEQPACKET, "listen for sequenced packets", backlog)?;
-        Ok(UnixSeqpacketListener::from(Async::new_nonblocking(socket.into())?))
+        Ok(UnixSeqpacketListener::from(Async::new_unregistered(socket.into())))
     }
 
     /// Connects to a path. On Linux one that starts with a zero is an abstract name.
@@ -216,7 +216,7 @@ impl UnixSocket {
 
 options!(UnixSocket: buffers);
 
-/// A Unix socket that is neither connected nor listening, made elsewhere or handed over. It is made non-blocking.
+/// A Unix socket made elsewhere or handed over, which should be neither connected nor listening. It is made non-blocking.
 impl TryFrom<OwnedFd> for UnixSocket {
     type Error = io::Error;
 
