@@ -78,7 +78,7 @@ macro_rules! options {
     ($owner:ident: linger) => {
         impl $owner {
             /// What happens to unsent bytes when the socket is closed (`SO_LINGER`): zero drops them and resets the connection. Anything longer blocks the
-            /// thread that closes it. The system counts in whole seconds: less than one is zero.
+            /// thread that closes it.
             ///
             /// # Errors
             ///

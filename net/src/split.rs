@@ -91,6 +91,20 @@ pub struct OwnedWriteHalf<S: StreamSocket> {
     stream: Option<S>,
 }
 
+impl<S> ReadHalf<'_, S> {
+    /// The stream, for what concerns both directions: addresses, options, [`peek`](crate::TcpStream::peek).
+    pub fn stream(&self) -> &S {
+        self.0
+    }
+}
+
+impl<S> WriteHalf<'_, S> {
+    /// The stream, for what concerns both directions: addresses, options.
+    pub fn stream(&self) -> &S {
+        self.0
+    }
+}
+
 pub(crate) fn owned<S: StreamSocket>(stream: S) -> (OwnedReadHalf<S>, OwnedWriteHalf<S>) {
     (OwnedReadHalf(stream.clone()), OwnedWriteHalf { stream: Some(stream) })
 }

@@ -299,6 +299,13 @@ fn fast_open(test: &str, setting: &str, expected: u64) {
             }
             let expected = if is_client && is_server { expected } else { 0 };
             assert_eq!(fast_opens(), [expected; 2]);
+            // A connection that is made with the first write does not win over another address before anybody has answered.
+            let refused = Refused::new();
+            let connector =
+                TcpConnector::new().configure(|socket| socket.set_fast_open_connect(true));
+            let addrs = [refused.addr, addr];
+            let client = connector.connect(&addrs[..]).await.unwrap();
+            assert_eq!(client.peer_addr().unwrap(), addr);
         }
     });
 }

@@ -193,7 +193,7 @@ impl TcpSocket {
 
 options!(TcpSocket: reuse nodelay buffers linger keepalive user_timeout tos only_v6 device);
 
-/// A TCP socket that is neither connected nor listening, made elsewhere or handed over. It is made non-blocking.
+/// A TCP socket made elsewhere or handed over, which should be neither connected nor listening. It is made non-blocking.
 impl TryFrom<OwnedFd> for TcpSocket {
     type Error = io::Error;
 
