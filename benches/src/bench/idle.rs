@@ -18,8 +18,7 @@ use crate::servers::{System, Work};
 
 #[derive(Args, Clone)]
 pub struct Settings {
-    /// Memory varies little
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 15)]
     rounds: usize,
     #[arg(long, default_value_t = 10_000)]
     connections: usize,
