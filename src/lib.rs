@@ -51,6 +51,7 @@
 //! | `tls-platform-roots`, `tls-webpki-roots` | `Roots::platform`, `Roots::webpki` | rustls-platform-verifier, or webpki-roots (100 KiB of program) |
 //! | `smol-compat` | conversions between the sockets of [`net`] and those of async-net 2 | async-net, async-io, blocking |
 //! | `hyper` | hyper's `rt::Read` and `rt::Write` on the sockets of [`net`] | hyper's traits |
+//! | `tokio` | Tokio's `AsyncRead` and `AsyncWrite` on the sockets of [`net`] | Tokio's traits, no runtime |
 //! | `tokio-compat` | `tokio_compat`: futures that need Tokio run here; and Tokio's I/O traits on the sockets of [`net`] | Tokio's runtime, which starts a thread when it is needed first |
 //!
 //! Features only add; none changes what another one does.
