@@ -76,6 +76,18 @@ fn every_range_arrives() {
     });
 }
 
+/// Behind the end of the file, and of all files.
+#[test]
+fn what_is_not_there_is_nothing() {
+    within(async {
+        let (_one, other) = UnixStream::pair().unwrap();
+        let file = File::open("/proc/self/exe").unwrap();
+        for start in [1 << 40, i64::MAX as u64 - 1, i64::MAX as u64, u64::MAX - 1] {
+            assert_eq!(copy(&FileRange::new(&file, start..), &other).await.unwrap(), 0);
+        }
+    });
+}
+
 #[test]
 fn what_is_no_regular_file_is_refused() {
     within(async {

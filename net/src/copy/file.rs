@@ -102,8 +102,9 @@ impl<F: AsFd + Sync> Source for FileRange<F> {
         let mut kernel = kernel::Sender::new(stat.st_size as u64);
         let mut reader = None;
         let mut at = self.start;
-        while at < self.end {
-            let wanted = self.end - at;
+        let end = self.end.min(OFFSET_MAX);
+        while at < end {
+            let wanted = end - at;
             let count = match kernel.send(file, at, wanted, to).await? {
                 Some(count) => count,
                 None => {
@@ -125,6 +126,9 @@ impl<F: AsFd + Sync> Source for FileRange<F> {
         Ok(at - self.start)
     }
 }
+
+/// No file goes further, and no call takes more.
+const OFFSET_MAX: u64 = i64::MAX as u64;
 
 /// Reads on a thread that may block.
 struct Reader {
@@ -230,7 +234,8 @@ mod kernel {
     }
 
     fn is_refusal(error: &io::Error) -> bool {
-        let refusals = [Errno::INVAL, Errno::NOSYS, Errno::PERM, Errno::OPNOTSUPP];
+        // EOVERFLOW: behind the end of all files, where a read finds nothing.
+        let refusals = [Errno::INVAL, Errno::NOSYS, Errno::PERM, Errno::OPNOTSUPP, Errno::OVERFLOW];
         refusals.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
     }
 }
