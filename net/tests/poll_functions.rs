@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use smolkit_net::udp::{RecvBatch, Transmit};
-use smolkit_net::unix::{UnixListener, UnixStream};
+use smolkit_net::unix::{UnixDatagram, UnixListener, UnixStream};
+#[cfg(target_os = "linux")]
+use smolkit_net::unix::{UnixSeqpacket, UnixSeqpacketListener};
 use smolkit_net::{TcpListener, TcpStream, UdpSocket};
 use smolkit_runtime::{Timer, block_on, spawn};
 
@@ -89,5 +91,45 @@ fn datagrams() {
         assert_eq!(datagrams, [(&b"third"[..], from)]);
         let error = poll_fn(|cx| one.poll_send_batch(cx, &mut [])).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    });
+}
+
+#[test]
+fn unix_datagrams() {
+    within(async {
+        let (one, other) = UnixDatagram::pair().unwrap();
+        let mut buf = [0; 8];
+        let sender = one.clone();
+        let sending = poll_fn(move |cx| sender.poll_send(cx, b"first"));
+        let received = woken(|cx| other.poll_recv(cx, &mut buf), sending).await;
+        assert_eq!((received, &buf[..5]), ((5, 5), &b"first"[..]));
+
+        let sender = one.clone();
+        let sending = poll_fn(move |cx| sender.poll_send(cx, b"second"));
+        let ((count, from), _) = woken(|cx| other.poll_recv_from(cx, &mut buf), sending).await;
+        assert!(count == 6 && from.is_unnamed() && &buf[..6] == b"second");
+
+        assert!(future::poll_once(other.peek(&mut buf)).await.is_none());
+        one.send(b"third").await.unwrap();
+        assert_eq!(other.peek(&mut buf).await.unwrap(), 5);
+        assert_eq!(other.recv(&mut buf).await.unwrap(), 5);
+        assert!(other.take_error().unwrap().is_none());
+    });
+}
+
+/// There are none on macOS.
+#[cfg(target_os = "linux")]
+#[test]
+fn sequenced_packets() {
+    within(async {
+        let path = std::env::temp_dir().join(format!("smolkit-poll-seq-{}", std::process::id()));
+        let listener = UnixSeqpacketListener::bind(&path).unwrap();
+        let connecting = UnixSeqpacket::connect(path.clone());
+        let ((server, _), client) = woken(|cx| listener.poll_accept(cx), connecting).await;
+        let sending = poll_fn(move |cx| client.poll_send(cx, b"first"));
+        let mut buf = [0; 8];
+        let received = woken(|cx| server.poll_recv(cx, &mut buf), sending).await;
+        assert_eq!((received, &buf[..5]), ((5, 5), &b"first"[..]));
+        std::fs::remove_file(path).unwrap();
     });
 }

@@ -6,8 +6,9 @@ use std::net::Shutdown;
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use rustix::net::SocketAddrUnix;
+use rustix::net::{RecvFlags, SocketAddrUnix};
 use smolkit_runtime::{Async, task};
 
 use super::fds::fd_passing;
@@ -187,6 +188,55 @@ impl UnixDatagram {
     /// Those of `recv(2)`.
     pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.inner.read_with(|io| io.recv(buf)).await
+    }
+
+    /// [`recv`](UnixDatagram::recv) as a poll function, for one task at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](UnixDatagram::recv).
+    pub fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.inner.poll_read_with(cx, |io| io.recv(buf))
+    }
+
+    /// [`recv_from`](UnixDatagram::recv_from) as a poll function, for one task at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_from`](UnixDatagram::recv_from).
+    pub fn poll_recv_from(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        self.inner.poll_read_with(cx, |io| io.recv_from(buf))
+    }
+
+    /// Waits for a datagram and leaves it in the socket.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](UnixDatagram::recv).
+    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.inner.read_with(|io| Ok(rustix::net::recv(io, &mut *buf, RecvFlags::PEEK)?.0)).await
+    }
+
+    /// Takes the pending error.
+    ///
+    /// # Errors
+    ///
+    /// Those of `getsockopt(2)`.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        self.inner.get_ref().take_error()
+    }
+
+    /// [`send`](UnixDatagram::send) as a poll function, for one task at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](UnixDatagram::send).
+    pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.inner.poll_write_with(cx, |io| Ok(rustix::net::send(io, buf, NO_SIGNAL)?))
     }
 
     /// Sends a datagram to the address that it is connected to, waiting while the receiver's queue is full.

@@ -5,6 +5,7 @@ use std::net::Shutdown;
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use rustix::net::{RecvFlags, recv, send};
 use smolkit_runtime::Async;
@@ -107,6 +108,15 @@ impl UnixSeqpacket {
         self.inner.read_with(|io| Ok(recv(io, &mut *buf, RecvFlags::empty())?.0)).await
     }
 
+    /// [`recv`](UnixSeqpacket::recv) as a poll function, for one task at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](UnixSeqpacket::recv).
+    pub fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.inner.poll_read_with(cx, |io| Ok(recv(io, &mut *buf, RecvFlags::empty())?.0))
+    }
+
     /// Waits for a message and leaves it in the socket.
     ///
     /// # Errors
@@ -123,6 +133,15 @@ impl UnixSeqpacket {
     /// `BrokenPipe` if the other end is closed; EMSGSIZE if it is longer than the send buffer; the others of `send(2)`.
     pub async fn send(&self, buf: &[u8]) -> io::Result<usize> {
         self.inner.write_with(|io| Ok(send(io, buf, NO_SIGNAL)?)).await
+    }
+
+    /// [`send`](UnixSeqpacket::send) as a poll function, for one task at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](UnixSeqpacket::send).
+    pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.inner.poll_write_with(cx, |io| Ok(send(io, buf, NO_SIGNAL)?))
     }
 
     /// The address of this end; mostly unnamed.
@@ -225,6 +244,19 @@ impl UnixSeqpacketListener {
     pub async fn accept(&self) -> io::Result<(UnixSeqpacket, SocketAddr)> {
         let (stream, addr) = self.inner.read_with(accept).await?;
         Ok((UnixSeqpacket::accepted(stream), addr))
+    }
+
+    /// [`accept`](UnixSeqpacketListener::accept) as a poll function, for one task at a time.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](UnixSeqpacketListener::accept).
+    pub fn poll_accept(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(UnixSeqpacket, SocketAddr)>> {
+        let (stream, addr) = ready!(self.inner.poll_read_with(cx, accept))?;
+        Poll::Ready(Ok((UnixSeqpacket::accepted(stream), addr)))
     }
 
     /// The address it listens on.
