@@ -4,11 +4,12 @@
 #![cfg(target_os = "linux")]
 
 use std::io;
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
 use std::time::Duration;
 
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use rustix::net::{SendFlags, send};
 use smolkit_net::unix::UnixStream;
 use smolkit_net::{TcpListener, TcpStream, copy, copy_bidirectional};
 use smolkit_runtime::{Timer, block_on, spawn, unblock};
@@ -271,35 +272,69 @@ fn a_vanished_receiver_is_an_error_not_a_signal() {
     });
 }
 
-/// TCP's urgent byte ends nothing and stops nothing, with what lies behind it already there or still to come.
+/// Bytes, an urgent one, and bytes, sent in one go. The urgent one is none of the stream's.
+fn send_around_urgent(client: &TcpStream, before: &[u8], behind: &[u8]) {
+    use std::io::Write;
+    let client = std::net::TcpStream::from(client.as_fd().try_clone_to_owned().unwrap());
+    // The same socket: its reader does not mind.
+    client.set_nonblocking(false).unwrap();
+    (&client).write_all(before).unwrap();
+    assert_eq!(send(&client, b"!", SendFlags::OOB).unwrap(), 1);
+    (&client).write_all(behind).unwrap();
+    client.set_nonblocking(true).unwrap();
+}
+
+/// Urgent data is none of the stream's: what is before it and behind it is moved, whether the sender ends then or waits for an answer.
 #[test]
-fn urgent_data_is_passed_over() {
-    const BYTES: usize = 1 << 20;
-    for waits in [false, true] {
-        within(async {
-            let (client, near) = tcp_pair().await;
-            let (far, mut server) = tcp_pair().await;
-            let copying = spawn(async move { copy(&near, &far).await });
-            let mut sending = client.clone();
-            let (told, hears) = mpsc::channel::<()>();
-            let sender = spawn(async move {
-                sending.write_all(&vec![1; BYTES]).await.unwrap();
-                rustix::net::send(&sending, b"!", rustix::net::SendFlags::OOB).unwrap();
-                sending.write_all(&vec![2; BYTES]).await.unwrap();
-                if waits {
-                    // The end does not help: it comes only when all has arrived.
-                    unblock(move || hears.recv()).await.unwrap();
-                }
-                sending.close().await.unwrap();
-            });
-            let mut all = vec![0; 2 * BYTES];
-            server.read_exact(&mut all).await.unwrap();
-            assert!(all[..BYTES].iter().all(|&byte| byte == 1));
-            assert!(all[BYTES..].iter().all(|&byte| byte == 2));
-            // The sender has not got that far yet, or does not listen.
-            let _ = told.send(());
-            sender.await;
-            assert_eq!(copying.await.unwrap(), 2 * BYTES as u64);
+fn copying_goes_on_behind_urgent_data() {
+    let case = async |bytes: usize, ends: bool| {
+        let (mut client, near) = tcp_pair().await;
+        let (far, mut server) = tcp_pair().await;
+        // All is there before the first read, as far as the system's buffers reach.
+        let sending = client.clone();
+        let sender = unblock(move || {
+            let (before, behind) = (data(bytes), data(bytes));
+            send_around_urgent(&sending, &before, &behind);
         });
+        let sender = spawn(sender);
+        if bytes < 100_000 {
+            sender.await;
+        } else {
+            sender.detach();
+        }
+        let proxy = spawn(async move { copy(&near, &far).await });
+        let mut all = vec![0; 2 * bytes];
+        server.read_exact(&mut all).await.unwrap();
+        assert!(all[..bytes] == data(bytes) && all[bytes..] == data(bytes));
+        if !ends {
+            client.write_all(b"more").await.unwrap();
+            server.read_exact(&mut all[..4]).await.unwrap();
+            assert_eq!(&all[..4], b"more");
+        }
+        client.close().await.unwrap();
+        let more = if ends { 0 } else { 4 };
+        assert_eq!(proxy.await.unwrap(), 2 * bytes as u64 + more);
+    };
+    for bytes in [6, 16 * 1024, 16 * 1024 + 1, 40_000, 1 << 20] {
+        within(case(bytes, false));
+        within(case(bytes, true));
     }
+}
+
+/// The end is told together with the urgent mark: `splice` takes it for the end of all.
+#[test]
+fn an_end_behind_urgent_data_is_not_mistaken() {
+    within(async {
+        for bytes in [16 * 1024, 40_000] {
+            let (mut client, near) = tcp_pair().await;
+            let (far, mut server) = tcp_pair().await;
+            send_around_urgent(&client, &data(bytes), &data(bytes));
+            client.close().await.unwrap();
+            let proxy = spawn(async move { copy(&near, &far).await });
+            let mut all = Vec::new();
+            assert_eq!(proxy.await.unwrap(), 2 * bytes as u64);
+            server.read_to_end(&mut all).await.unwrap();
+            assert!(all == [data(bytes), data(bytes)].concat());
+        }
+    });
 }

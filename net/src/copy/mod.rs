@@ -36,7 +36,7 @@ mod source {
 /// Moves all bytes from one stream to the other until the first one ends, or those of a [`FileRange`]; returns how many. It leaves the second stream open.
 ///
 /// Between streams, small amounts go through a buffer, two system calls a message. Large ones stay in the kernel (`splice(2)`) and are never copied into this process; where
-/// the system does not allow that, the buffer serves.
+/// the system does not allow that, the buffer serves. Urgent data of TCP is not passed on: what is before and behind it is.
 ///
 /// # Limits
 ///
