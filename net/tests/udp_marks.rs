@@ -33,8 +33,8 @@ fn marks_and_destinations() {
             for _ in receive(&server, &mut batch, 2).await {
                 let message = batch.iter().next().unwrap();
                 assert_eq!(message.ecn, mark);
-                assert_eq!(message.to.map(|ip| ip.to_canonical()), Some(ip));
-                assert_eq!(message.local, message.to);
+                let both = [message.local, message.to].map(|ip| ip.unwrap().to_canonical());
+                assert_eq!(both, [ip; 2]);
                 assert_eq!(message.interface, Some(1), "the loopback interface");
             }
             let message = batch.iter().next().unwrap();
@@ -107,11 +107,11 @@ fn a_mapped_sender() {
     });
 }
 
-/// What came to all is answered from one's own address.
+/// What came to all is answered from one's own address, also on a socket of both families.
 #[test]
 fn an_answer_to_a_broadcast() {
-    within(async {
-        let server = UdpSocket::bind("0.0.0.0:0").await.unwrap();
+    let case = async |bind: &str| {
+        let server = UdpSocket::bind((bind, 0)).await.unwrap();
         server.set_recv_to(true).unwrap();
         let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         client.set_broadcast(true).unwrap();
@@ -120,13 +120,17 @@ fn an_answer_to_a_broadcast() {
         let mut batch = RecvBatch::new(8, 64).unwrap();
         server.recv_batch(&mut batch).await.unwrap();
         let message = batch.iter().next().unwrap();
-        assert_eq!((message.to, message.interface), (Some(all), Some(1)));
-        let local = message.local.unwrap();
+        let (to, local) = (message.to.unwrap(), message.local.unwrap().to_canonical());
+        assert_eq!((to.to_canonical(), message.interface), (all, Some(1)));
         assert!(local.is_loopback() && local != all, "{local}");
         let answer = Transmit::new(b"I", message.from).from_ip(local);
         server.send_batch(&mut [answer]).await.unwrap();
         assert_eq!(client.recv_from(&mut [0; 8]).await.unwrap().1.ip(), local);
-    });
+    };
+    within(case("0.0.0.0"));
+    if hosts().contains(&"::1") {
+        within(case("::"));
+    }
 }
 
 /// Options that the program has set by itself take no room from ours, within reason.

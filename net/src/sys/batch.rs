@@ -192,7 +192,8 @@ unsafe fn read_control(header: &libc::msghdr, arrival: &mut Arrival) {
                 // SAFETY: one that the kernel has written, and numbers are all that is in it.
                 let info = unsafe { value::<libc::in_pktinfo>(next) };
                 let ip = |addr: libc::in_addr| Ipv4Addr::from(u32::from_be(addr.s_addr)).into();
-                arrival.to = info.map(|info| ip(info.ipi_addr));
+                // An IPv6 socket gets both kinds for such a datagram, and only this one knows its own address if that was sent to all.
+                arrival.to = arrival.to.or(info.map(|info| ip(info.ipi_addr)));
                 arrival.local = info.map(|info| ip(info.ipi_spec_dst));
                 arrival.interface = info.and_then(|info| u32::try_from(info.ipi_ifindex).ok());
             }
@@ -200,7 +201,7 @@ unsafe fn read_control(header: &libc::msghdr, arrival: &mut Arrival) {
                 // SAFETY: one that the kernel has written, and numbers are all that is in it.
                 let info = unsafe { value::<libc::in6_pktinfo>(next) };
                 arrival.to = info.map(|info| IpAddr::from(info.ipi6_addr.s6_addr));
-                arrival.local = arrival.to.filter(|ip| !ip.is_multicast());
+                arrival.local = arrival.local.or(arrival.to.filter(|ip| !ip.is_multicast()));
                 // On Android it is signed.
                 #[allow(clippy::useless_conversion)]
                 let index = info.and_then(|info| u32::try_from(info.ipi6_ifindex).ok());

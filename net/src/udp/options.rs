@@ -74,7 +74,9 @@ impl UdpSocket {
     /// `Unsupported` elsewhere than on Linux; those of `getsockname(2)` and `setsockopt(2)`.
     pub fn set_recv_to(&self, recv_to: bool) -> io::Result<()> {
         let (level, name) = self.packet_info()?;
-        sys::set_option(self.as_fd(), level, name, recv_to.into())
+        sys::set_option(self.as_fd(), level, name, recv_to.into())?;
+        // Also for IPv4 packets that come to an IPv6 socket.
+        sys::set_option(self.as_fd(), libc::IPPROTO_IP, libc::IP_PKTINFO, recv_to.into())
     }
 
     fn packet_info(&self) -> io::Result<(libc::c_int, libc::c_int)> {
